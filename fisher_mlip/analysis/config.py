@@ -1,0 +1,26 @@
+"""What the analysis is asked for."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from fisher_mlip.config import Config
+
+
+class AnalysisConfig(Config):
+    """Options of one report.
+
+    Attributes:
+        discard_fraction: part of each run left out at its start for the second drift and the
+            temperatures.
+        threshold: Å; a bond further than this from its reference length is broken.
+        energy_threshold: eV; a molecule whose energy spreads by more is counted.
+        reference: extended XYZ that gives the reference lengths; None for the run's first frames.
+        seed: of the bootstrap.
+    """
+
+    discard_fraction: float = Field(0.1, ge=0.0, le=0.9)
+    threshold: float = Field(0.5, gt=0.0)
+    energy_threshold: float = Field(0.1, gt=0.0)
+    reference: Path | None = None
+    seed: int = Field(0, ge=0)

@@ -1,0 +1,123 @@
+"""Ledger and molecule energies -> drift, in meV/atom/ps, and its size against the motion."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fisher_mlip.analysis.drift import Slope, fit_slope
+from fisher_mlip.analysis.run import Ledger, MoleculeEnergies, Reference
+from fisher_mlip.data.frames import FloatArray
+
+MEV_PER_EV = 1000.0
+
+
+@dataclass(frozen=True)
+class EnergyDrift:
+    """Drift of the total energy of the whole system.
+
+    Attributes:
+        slope: meV/atom/ps.
+        start_ps, end_ps: the rows used.
+        n_rows: of them.
+        kinetic_std: standard deviation of the kinetic energy, meV/atom.
+        over_std_kinetic: |slope| times duration, divided by `kinetic_std`.
+    """
+
+    slope: Slope
+    start_ps: float
+    end_ps: float
+    n_rows: int
+    kinetic_std: float
+    over_std_kinetic: float
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeDrift:
+    """Drift of each independent molecule's total energy.
+
+    Attributes:
+        slope: (n_molecules,), meV/atom/ps; NaN where the energy ceased to be finite.
+        spread: (n_molecules,), eV: largest minus smallest E(t) - E(0); infinite likewise.
+        energy_threshold: eV.
+    """
+
+    slope: FloatArray
+    spread: FloatArray
+    energy_threshold: float
+
+    @property
+    def slope_quantiles(self) -> tuple[float, float, float]:
+        """5 %, 50 % and 95 % of the finite slopes, meV/atom/ps."""
+        return quantiles(self.slope[np.isfinite(self.slope)])
+
+    @property
+    def spread_quantiles(self) -> tuple[float, float, float]:
+        """5 %, 50 % and 95 % of the spreads, eV."""
+        ordered = np.sort(self.spread)
+        n = len(ordered)
+        low, middle, high = (float(ordered[round(q * (n - 1))]) for q in (0.05, 0.5, 0.95))
+        return low, middle, high
+
+    @property
+    def n_above(self) -> int:
+        return int((self.spread > self.energy_threshold).sum())
+
+    @property
+    def fraction_above(self) -> float:
+        return self.n_above / len(self.spread)
+
+
+def quantiles(values: FloatArray) -> tuple[float, float, float]:
+    """Return the 5 %, 50 % and 95 % quantiles; NaN where there are no values."""
+    if not len(values):
+        return np.nan, np.nan, np.nan
+    low, middle, high = (float(q) for q in np.quantile(values, (0.05, 0.5, 0.95)))
+    return low, middle, high
+
+
+def energy_drift(
+    ledger: Ledger, n_atoms: int, *, discard_fraction: float, seed: int
+) -> EnergyDrift:
+    """Fit the drift of the total energy.
+
+    Args:
+        ledger: finite rows.
+        n_atoms: atoms of the system.
+        discard_fraction: part of the time span left out at the start.
+        seed: of the bootstrap.
+    """
+    time = ledger.time_ps
+    if not len(time):
+        nothing = fit_slope(time, time, seed=seed)
+        return EnergyDrift(nothing, np.nan, np.nan, 0, np.nan, np.nan)
+    kept = time >= time[0] + discard_fraction * (time[-1] - time[0])
+    time = time[kept]
+    scale = MEV_PER_EV / n_atoms
+    # The start is taken off before scaling: differences of large totals keep their digits.
+    total = (ledger.total[kept] - ledger.total[0]) * scale
+    slope = fit_slope(time, total, seed=seed)
+    kinetic_std = float(ledger.kinetic[kept].std() * scale)
+    moved = abs(slope.value) * float(time[-1] - time[0])
+    ratio = moved / kinetic_std if kinetic_std > 0.0 else np.nan
+    return EnergyDrift(slope, float(time[0]), float(time[-1]), len(time), kinetic_std, ratio)
+
+
+def molecule_drift(
+    molecules: MoleculeEnergies, reference: Reference, *, energy_threshold: float
+) -> MoleculeDrift:
+    """Fit each molecule's slope and measure how far its energy went.
+
+    Args:
+        molecules: (n_rows, n_molecules) energies.
+        reference: to count each molecule's atoms.
+        energy_threshold: eV, of the spread.
+    """
+    atoms = np.bincount(reference.molecule_index, minlength=reference.n_molecules)
+    change = molecules.energy - molecules.energy[0]
+    finite = np.isfinite(change).all(axis=0)
+    weights = molecules.time_ps - molecules.time_ps.mean()
+    slope = np.full(reference.n_molecules, np.nan)
+    slope[finite] = weights @ change[:, finite] / (weights @ weights)
+    spread = np.full(reference.n_molecules, np.inf)
+    spread[finite] = np.ptp(change[:, finite], axis=0)
+    return MoleculeDrift(slope * MEV_PER_EV / atoms, spread, energy_threshold)

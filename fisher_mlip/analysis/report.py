@@ -1,0 +1,142 @@
+"""Run folders -> `Report`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fisher_mlip.analysis.config import AnalysisConfig
+from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift, energy_drift, molecule_drift
+from fisher_mlip.analysis.run import Run, read_run
+from fisher_mlip.analysis.stability import Stability, find_breaks
+from fisher_mlip.analysis.temperature import Temperatures, temperatures
+from fisher_mlip.analysis.verdict import Status, limits_of, status_of, verdict_of
+from fisher_mlip.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class RunReport:
+    """What was found in one run.
+
+    Attributes:
+        run: the run.
+        drift: of the total energy, over all rows.
+        drift_after_discard: the same without the discarded start.
+        molecules: drift by molecule, or None where molecules are not independent.
+        stability: breaks of bonds, or None without a trajectory or bonds.
+        temperatures: after the discarded start.
+        status, verdict: the judgement, as a word and as a sentence.
+        limits: what cannot be concluded, in sentences.
+    """
+
+    run: Run
+    drift: EnergyDrift
+    drift_after_discard: EnergyDrift
+    molecules: MoleculeDrift | None
+    stability: Stability | None
+    temperatures: Temperatures
+    status: Status
+    verdict: str
+    limits: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Runs side by side.
+
+    Attributes:
+        runs: in the order in which they were given.
+        config: what was asked for.
+        notes: remarks on the comparison, in sentences.
+    """
+
+    runs: tuple[RunReport, ...]
+    config: AnalysisConfig
+    notes: tuple[str, ...]
+
+
+def analyze_runs(
+    paths: Sequence[Path],
+    *,
+    labels: Sequence[str] | None = None,
+    config: AnalysisConfig | None = None,
+) -> Report:
+    """Read run folders and measure drift, breaks and temperatures.
+
+    Args:
+        paths: run folders.
+        labels: names for tables and plots; the folders' names if None.
+        config: options; the defaults if None.
+
+    Raises:
+        InputError: no run folder, too few rows, or labels that do not fit.
+    """
+    config = config if config is not None else AnalysisConfig()
+    names = _labels(paths, labels)
+    runs = [read_run(path, name) for path, name in zip(paths, names, strict=True)]
+    return Report(tuple(_analyze(run, config) for run in runs), config, _comparison_notes(runs))
+
+
+def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
+    n_atoms = run.reference.n_atoms
+    drift, later = (
+        energy_drift(run.ledger, n_atoms, discard_fraction=fraction, seed=config.seed)
+        for fraction in (0.0, config.discard_fraction)
+    )
+    molecules = None
+    if run.molecules is not None:
+        molecules = molecule_drift(
+            run.molecules, run.reference, energy_threshold=config.energy_threshold
+        )
+    stability = find_breaks(run, threshold=config.threshold, reference=config.reference)
+    status = status_of(run, drift, stability)
+    return RunReport(
+        run,
+        drift,
+        later,
+        molecules,
+        stability,
+        temperatures(run.ledger, discard_fraction=config.discard_fraction),
+        status,
+        verdict_of(run, status, drift, molecules, stability),
+        limits_of(run, drift, stability),
+    )
+
+
+def _labels(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
+    if not paths:
+        raise InputError("expected at least one run folder, found none")
+    if labels is not None:
+        if len(labels) != len(paths) or len(set(labels)) != len(labels) or "" in labels:
+            raise InputError(
+                f"expected {len(paths)} different labels, one a run, found {', '.join(labels)!r}"
+            )
+        return list(labels)
+    folders = [path.resolve() for path in paths]
+    if len(set(folders)) != len(folders):
+        raise InputError("expected different run folders, found one given twice")
+    names = [folder.name for folder in folders]
+    if len(set(names)) == len(names):
+        return names
+    names = [f"{folder.parent.name}/{folder.name}" for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _comparison_notes(runs: Sequence[Run]) -> tuple[str, ...]:
+    notes = []
+    first = runs[0]
+    for run in runs[1:]:
+        if run.reference.symbols != first.reference.symbols:
+            notes.append(
+                f"{run.label} is another system than {first.label} ({run.reference.n_atoms} and "
+                f"{first.reference.n_atoms} atoms): compare their numbers with care."
+            )
+        differing = [
+            key
+            for key in ("ensemble", "temperature", "timestep")
+            if getattr(run.config, key) != getattr(first.config, key)
+        ]
+        if differing:
+            notes.append(f"{run.label} and {first.label} differ in {', '.join(differing)}.")
+    if len({round(run.duration_ps, 6) for run in runs}) > 1:
+        notes.append("The runs are of different lengths: a longer run has more time to break.")
+    return tuple(notes)

@@ -1,0 +1,118 @@
+"""`Report` -> the numbers of summary.json; a key names its unit."""
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from fisher_mlip import __version__
+from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift
+from fisher_mlip.analysis.report import Report, RunReport
+from fisher_mlip.analysis.stability import Stability
+from fisher_mlip.analysis.temperature import Temperatures
+
+
+def summarize(report: Report) -> dict[str, Any]:
+    """Return everything the report says in numbers; infinite and unknown become null in JSON."""
+    return {
+        "runs": [summarize_run(run) for run in report.runs],
+        "notes": list(report.notes),
+        "options": report.config.model_dump(mode="json"),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computed the numbers."""
+    names = ("mdtraj", "numpy", "scipy", "matplotlib")
+    return {"fisher-mlip": __version__} | {name: version(name) for name in names}
+
+
+def summarize_run(found: RunReport) -> dict[str, Any]:
+    """Return the numbers of one run."""
+    run = found.run
+    return {
+        "label": run.label,
+        "path": str(run.path),
+        "status": found.status,
+        "verdict": found.verdict,
+        "limits": list(found.limits),
+        "notes": list(run.notes),
+        "duration_ps": run.duration_ps,
+        "n_rows": run.ledger.n_rows_read,
+        "n_atoms": run.reference.n_atoms,
+        "n_molecules": run.reference.n_molecules,
+        "first_nonfinite_ps": run.ledger.first_nonfinite_ps,
+        **_drift(found.drift, ""),
+        **_drift(found.drift_after_discard, "_after_discard"),
+        **_molecules(found.molecules),
+        **_stability(found.stability),
+        **_temperatures(found.temperatures),
+        "model": run.reference.provenance.get("model"),
+        "model_sha256": run.reference.provenance.get("model_sha256"),
+        "config": run.config.model_dump(),
+    }
+
+
+def _drift(drift: EnergyDrift, suffix: str) -> dict[str, Any]:
+    slope = drift.slope
+    values = {
+        "drift_meV_per_atom_per_ps": slope.value,
+        "drift_ci95_meV_per_atom_per_ps": [slope.low, slope.high],
+        "drift_interval_is_resolved": slope.is_resolved,
+        "drift_effective_samples": slope.effective_samples,
+        "drift_autocorrelation_rows": slope.autocorrelation_rows,
+        "drift_block_rows": slope.block_rows,
+        "drift_over_std_kinetic": drift.over_std_kinetic,
+        "total_energy_std_meV_per_atom": slope.residual_std,
+        "kinetic_energy_std_meV_per_atom": drift.kinetic_std,
+    }
+    return {key + suffix: value for key, value in values.items()}
+
+
+def _molecules(drift: MoleculeDrift | None) -> dict[str, Any]:
+    if drift is None:
+        return {}
+    slopes, spreads = drift.slope_quantiles, drift.spread_quantiles
+    return {
+        "molecule_drift_median_meV_per_atom_per_ps": slopes[1],
+        "molecule_drift_p5_p95_meV_per_atom_per_ps": [slopes[0], slopes[2]],
+        "molecule_spread_median_eV": spreads[1],
+        "molecule_spread_p5_p95_eV": [spreads[0], spreads[2]],
+        "molecule_spread_threshold_eV": drift.energy_threshold,
+        "molecules_above_threshold": drift.n_above,
+        "molecules_above_threshold_fraction": drift.fraction_above,
+    }
+
+
+def _stability(stability: Stability | None) -> dict[str, Any]:
+    if stability is None:
+        return {}
+    curve = stability.curve
+    return {
+        "bond_threshold_A": stability.threshold,
+        "bond_reference": stability.reference_source,
+        "trajectory_frames": stability.n_frames,
+        "trajectory_interval_ps": stability.interval_ps,
+        "molecules_watched": stability.n_watched,
+        "molecules_broken": stability.n_broken,
+        "first_break_ps": stability.first_ps,
+        "first_broken_bonds": stability.bond_counts,
+        "median_stable_time_ps": curve.median_ps,
+        "median_stable_time_ci95_ps": list(curve.median_ci95_ps),
+        "survival_at_end": float(curve.survival[-1]),
+        "survival_at_end_ci95": [float(curve.low[-1]), float(curve.high[-1])],
+        "break_rate_ci95_per_molecule_per_ps": list(stability.rate_ci95),
+        "molecule_time_ps": stability.time_ps.tolist(),
+        "molecule_is_broken": stability.is_broken.tolist(),
+    }
+
+
+def _temperatures(found: Temperatures) -> dict[str, Any]:
+    return {
+        "temperature_K": found.mean.value,
+        "temperature_half_width95_K": found.mean.half_width,
+        "temperature_std_K": found.std,
+        "temperature_last_tenth_K": found.last_tenth,
+        "temperature_by_element_K": {name: mean.value for name, mean in found.elements.items()},
+        "equipartition_ratio": {name: asdict(mean) for name, mean in found.ratios.items()},
+    }

@@ -1,0 +1,142 @@
+"""Numbers of a run -> its status, one sentence, and what cannot be concluded from it."""
+
+from typing import Literal
+
+import numpy as np
+
+from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift
+from fisher_mlip.analysis.run import Run
+from fisher_mlip.analysis.stability import Stability
+
+Status = Literal["stable", "drifting", "unstable", "unchecked"]
+
+
+def status_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> Status:
+    """Judge a run.
+
+    Returns:
+        `unstable` when an energy ceased to be finite or a bond broke; `drifting` when an NVE run
+        moved its total energy, significantly, by more than the standard deviation of its kinetic
+        energy; `unchecked` when there was no trajectory to look for broken bonds in.
+    """
+    if run.ledger.first_nonfinite_ps is not None or (stability and stability.n_broken):
+        return "unstable"
+    if _is_conserved(run) and drift.slope.excludes_zero and drift.over_std_kinetic > 1.0:
+        return "drifting"
+    return "stable" if stability else "unchecked"
+
+
+def verdict_of(
+    run: Run,
+    status: Status,
+    drift: EnergyDrift,
+    molecules: MoleculeDrift | None,
+    stability: Stability | None,
+) -> str:
+    """Say in one sentence what happened."""
+    parts = []
+    if run.ledger.first_nonfinite_ps is not None:
+        parts.append(f"the energy ceased to be finite at {run.ledger.first_nonfinite_ps:.4g} ps")
+    parts.append(_bonds_in_words(run, stability))
+    if not _is_conserved(run):
+        parts.append("the thermostat exchanges energy, so drift is not judged")
+    elif run.ledger.first_nonfinite_ps is None:
+        parts.append(drift_in_words(drift))
+    if molecules is not None and molecules.n_above:
+        parts.append(
+            f"{molecules.n_above} of {len(molecules.spread)} molecules changed their energy by "
+            f"more than {molecules.energy_threshold:g} eV"
+        )
+    return f"{status}: " + "; ".join(parts)
+
+
+def drift_in_words(drift: EnergyDrift) -> str:
+    """Return the drift with its interval and what the interval means."""
+    slope = drift.slope
+    if not np.isfinite(slope.value):
+        return "drift not known"
+    text = f"drift {signed(slope.value)}"
+    if np.isnan(slope.low):
+        return f"{text} meV/atom/ps (too few independent rows for an interval)"
+    text += f" [{number(slope.low)}, {number(slope.high)}] meV/atom/ps"
+    if not slope.is_resolved:
+        return f"{text} (interval too narrow: only {slope.effective_samples:.0f} independent rows)"
+    return text if slope.excludes_zero else f"{text} (not told from zero)"
+
+
+def limits_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> tuple[str, ...]:
+    """Return what cannot be concluded from this run, in sentences."""
+    limits = []
+    if stability is not None:
+        limits += _limits_of_watching(run, stability)
+    else:
+        limits.append("No bonds were watched, so nothing is known of reactions or breaks.")
+    if not _is_conserved(run):
+        limits.append(
+            "A thermostatted run does not conserve energy: its drift tells of the heat taken from "
+            "the bath; only an NVE run of the same model tests conservation."
+        )
+    elif not drift.slope.is_resolved:
+        limits.append(
+            f"The total energy has about {drift.slope.effective_samples:.0f} independent rows: a "
+            "random walk, as float32 rounding makes it, would look like a drift as often as not."
+        )
+    return tuple(limits)
+
+
+def signed(value: float) -> str:
+    """Return three significant digits with a sign; real minus signs are left to typography."""
+    return f"{value:+.3g}"
+
+
+def number(value: float) -> str:
+    """Return three significant digits."""
+    return f"{value:.3g}"
+
+
+def bonds_of(counts: dict[str, int]) -> str:
+    """Return the kinds of bond that broke first, most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} x {name}" for name, count in ordered)
+
+
+def _is_conserved(run: Run) -> bool:
+    return run.config.ensemble == "nve"
+
+
+def _bonds_in_words(run: Run, stability: Stability | None) -> str:
+    if stability is None:
+        return f"no bonds watched in {run.duration_ps:.4g} ps"
+    watched = f"{stability.curve.end_ps:.4g} ps"
+    if not stability.n_broken:
+        return f"no bond broke in {watched} x {_molecules(stability.n_watched)}"
+    median = stability.curve.median_ps
+    half = f"{median:.3g} ps" if np.isfinite(median) else f"beyond {watched}"
+    return (
+        f"{stability.n_broken} of {_molecules(stability.n_watched)} broke a bond "
+        f"({bonds_of(stability.bond_counts)}), the first at {stability.first_ps:.3g} ps, "
+        f"median stable time {half}"
+    )
+
+
+def _limits_of_watching(run: Run, stability: Stability) -> list[str]:
+    _, high = stability.rate_ci95
+    exposure = float(stability.time_ps.sum())
+    limits = [
+        f"{exposure:.4g} molecule-ps were watched: were breaks to come at a constant rate, up to "
+        f"{high:.2g} per molecule and ps would still fit (95 %), that is one in "
+        f"{1.0 / (high * stability.n_watched):.2g} ps of a run of this size; nothing is known of "
+        "what begins later.",
+        f"Frames are {stability.interval_ps:.3g} ps apart: a break is dated to the first frame "
+        "that shows it, and a bond that opened and closed in between is not seen.",
+    ]
+    if run.molecules is None and stability.n_watched > 1:
+        limits.append(
+            "Molecules that share a box are not independent: the band of the survival curve is "
+            "narrower than it should be."
+        )
+    return limits
+
+
+def _molecules(count: int) -> str:
+    return f"{count} molecule" if count == 1 else f"{count} molecules"

@@ -1,0 +1,117 @@
+"""The `fisher-mlip` command: its sub-commands in the order of the pipeline, its exit codes.
+
+0 done; 1 the machine failed (disk full, no permission) or `doctor` found a failure; 2 the input
+cannot be used; 3 a run became unstable; 130 interrupted.
+"""
+
+import importlib
+import importlib.util
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from fisher_mlip import __version__
+from fisher_mlip.errors import InputError, UnstableRunError
+
+PIPELINE = "Pipeline: frames -> model -> artefact -> run -> report"
+ASIDE = "Around it"
+ORDER = (
+    *("data", "train", "finetune", "export", "simulate", "analyze"),
+    *("quickstart", "info", "doctor"),
+)
+
+
+class FailuresInWords(TyperGroup):
+    """Tells the failures that a user can mend in one sentence instead of a traceback."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands as the pipeline goes; typer puts groups after commands."""
+        return sorted(self.commands, key=ORDER.index)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (InputError, UnstableRunError, OSError, KeyboardInterrupt) as failure:
+            if ctx.params["debug"]:
+                raise
+            typer.echo(_sentence(failure), err=True)
+            raise typer.Exit(_exit_code(failure)) from None
+
+
+app = typer.Typer(
+    name="fisher-mlip",
+    cls=FailuresInWords,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    app()
+    raise SystemExit(0)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fisher-mlip {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def fisher_mlip(
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", envvar="FISHER_MLIP_DEBUG", help="Show tracebacks instead of one sentence."
+        ),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Closed-form Fisher heads for e3nn potentials, run in OpenMM and LAMMPS.
+
+    Exit codes: 0 done, 1 the machine failed (disk full, no permission), 2 the input cannot be
+    used, 3 a run became unstable, 130 interrupted.
+    """
+
+
+def _sentence(failure: BaseException) -> str:
+    if isinstance(failure, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(failure, OSError) and failure.strerror:
+        place = f" ('{failure.filename}')" if failure.filename is not None else ""
+        return f"error: {failure.strerror.lower()}{place}"
+    return f"error: {failure}"
+
+
+def _exit_code(failure: BaseException) -> int:
+    codes = {InputError: 2, UnstableRunError: 3, KeyboardInterrupt: 130}
+    return next((code for kind, code in codes.items() if isinstance(failure, kind)), 1)
+
+
+# DEVELOPMENT ONLY, replaced by plain imports when every module exists
+def _register(name: str, attribute: str, panel: str) -> None:
+    if importlib.util.find_spec(f"fisher_mlip.cli.{name}") is None:
+        return
+    thing = getattr(importlib.import_module(f"fisher_mlip.cli.{name}"), attribute)
+    if isinstance(thing, typer.Typer):
+        app.add_typer(thing, name=name, rich_help_panel=panel)
+    else:
+        app.command(name, rich_help_panel=panel)(thing)
+
+
+_register("data", "data_app", PIPELINE)
+for _name in ("train", "finetune", "export", "simulate", "analyze"):
+    _register(_name, _name, PIPELINE)
+for _name in ("quickstart", "info", "doctor"):
+    _register(_name, _name, ASIDE)

@@ -1,0 +1,78 @@
+"""`fisher-mlip export`."""
+
+import copy
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fisher_mlip.cli.console import console, wrote
+from fisher_mlip.cli.options import Precision
+
+
+class Target(StrEnum):
+    """Engines that an artefact can be made for."""
+
+    TORCHFORCE = "torchforce"
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder (of train or finetune).")],
+    target: Annotated[
+        Target, typer.Option(help="torchforce: TorchScript for OpenMM's TorchForce.")
+    ] = Target.TORCHFORCE,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to make; default: CHECKPOINT-torchforce."),
+    ] = None,
+    dtype: Annotated[
+        Precision | None, typer.Option(help="Of the network; default: the checkpoint's own.")
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(help="Your frames (extended XYZ): parity is checked on these too."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the probe frames that parity is checked on.")] = 0,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
+) -> None:
+    """Export a checkpoint for a simulation engine, and prove that it is the same model.
+
+    The artefact computes energies relative to isolated atoms (kJ/mol) from positions (nm), for
+    any number of atoms, periodic or not, with its neighbor list and skin inside. Before it
+    appears its energies and forces are compared with the eager model's: on a cluster, in a
+    triclinic cell, with unwrapped coordinates, and on your frames.
+
+    Example: fisher-mlip export runs/finetuned --dtype float64 -o runs/exported
+    """
+    from fisher_mlip.export.artefact import write_artefact
+    from fisher_mlip.export.parity import compare, probe_frames, require_parity
+    from fisher_mlip.model.checkpoint import load_checkpoint
+    from fisher_mlip.products import sha256_of_file, whole_folder, write_summary
+
+    loaded = load_checkpoint(checkpoint)
+    folder = output or checkpoint.with_name(f"{checkpoint.name}-{target.value}")
+    checked = probe_frames(loaded.config.elements, seed)
+    if frames is not None:
+        from fisher_mlip.data import read_frames
+
+        checked += list(read_frames(frames))
+    with whole_folder(folder, overwrite=overwrite) as partial:
+        artefact = write_artefact(partial, loaded, dtype.value if dtype else None)
+        parity = compare(artefact, copy.deepcopy(loaded), checked)
+        require_parity(parity)
+        summary = {
+            "target": target.value,
+            "checkpoint": str(checkpoint),
+            "model_sha256": sha256_of_file(artefact.path),
+            "dtype": artefact.manifest.dtype,
+            "parity": asdict(parity),
+        }
+        write_summary(partial, summary)
+        names = sorted(path.name for path in partial.iterdir())
+    console.print(
+        f"parity on {parity.frames} frames: forces within {parity.force_difference:.1e} eV/Å, "
+        f"energies within {parity.energy_difference_per_atom:.1e} eV/atom ({summary['dtype']})"
+    )
+    wrote(*(folder / name for name in names))

@@ -1,0 +1,201 @@
+"""`fisher-mlip info`: what a file or folder is, from its manifest, configuration or header."""
+
+import csv
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fisher_mlip.cli.console import console
+from fisher_mlip.errors import InputError
+from fisher_mlip.products import read_json
+
+Facts = dict[str, Any]
+
+
+def info(
+    path: Annotated[Path, typer.Argument(help="A file or folder of any stage.", metavar="FILE")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of lines.")
+    ] = False,
+) -> None:
+    """Say what a file or folder is and its main facts.
+
+    Knows reference data, checkpoints, artefacts (model.pt), run folders and configurations. No
+    model is loaded.
+
+    Example: fisher-mlip info checkpoint/
+    """
+    facts = describe(path)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2, default=str))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        console.print(f"{name:<{width}}  {_one_line(value)}", markup=False)
+
+
+def describe(path: Path) -> Facts:
+    """Return what `path` is (`kind`) and its main facts.
+
+    Raises:
+        InputError: it is nothing of ours.
+    """
+    if path.is_dir():
+        return _describe_folder(path)
+    if not path.exists():
+        raise InputError(f"expected a file or folder '{path}', found none")
+    if path.suffix in {".yaml", ".yml"}:
+        return _describe_config(path)
+    if zipfile.is_zipfile(path) and path.suffix != ".npz":
+        return _describe_artefact(path)
+    return _describe_frames(path)
+
+
+def _describe_folder(folder: Path) -> Facts:
+    names = {entry.name for entry in folder.iterdir()}
+    if {"weights.safetensors", "config.yaml", "metrics.json"} <= names:
+        return _describe_checkpoint(folder)
+    if {"config.yaml", "ledger.csv"} <= names:
+        return _describe_run(folder)
+    if "model.pt" in names:
+        return _describe_artefact(folder / "model.pt")
+    raise InputError(
+        f"expected a checkpoint, an artefact or a run in '{folder}', found "
+        + (", ".join(sorted(names)[:8]) or "an empty folder")
+    )
+
+
+def _describe_checkpoint(folder: Path) -> Facts:
+    from safetensors import SafetensorError, safe_open
+
+    from fisher_mlip.config import parse_config, read_yaml
+    from fisher_mlip.model.checkpoint import CheckpointConfig
+
+    config = parse_config(read_yaml(folder / "config.yaml"), CheckpointConfig, f"'{folder}'")
+    weights = folder / "weights.safetensors"
+    try:
+        with safe_open(weights, framework="numpy") as tensors:
+            shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(f"expected safetensors in '{weights}', found: {error}") from None
+    return {
+        "kind": "checkpoint",
+        "elements": _symbols(config.elements),
+        **config.model.model_dump(),
+        "parameters": sum(_product(shape) for shape in shapes),
+        "dtype": config.dtype,
+        "reference_energies_ev": _by_symbol(config.reference_energies),
+        "data_hash": config.data_hash,
+        "provenance": config.provenance,
+        "metrics": read_json(folder / "metrics.json"),
+    }
+
+
+def _describe_artefact(path: Path) -> Facts:
+    from fisher_mlip.export import read_manifest
+
+    manifest = read_manifest(path).model_dump()
+    return {
+        "kind": "artefact",
+        **manifest,
+        "elements": _symbols(manifest["elements"]),
+        "reference_energies": _by_symbol(manifest["reference_energies"]),
+    }
+
+
+def _describe_run(folder: Path) -> Facts:
+    from fisher_mlip.config import SimulateConfig, parse_config, read_yaml
+
+    config = parse_config(read_yaml(folder / "config.yaml"), SimulateConfig, f"'{folder}'")
+    with (folder / "ledger.csv").open(newline="", encoding="utf-8") as ledger:
+        rows = [row for row in csv.reader(ledger) if row]
+    last = dict(zip(rows[0], rows[-1], strict=False)) if len(rows) > 1 else {}
+    summary = folder / "summary.json"
+    status = read_json(summary).get("status") if summary.exists() else "no summary: not ended"
+    return {
+        "kind": "run",
+        "status": status,
+        "ledger_rows": max(len(rows) - 1, 0),
+        "last_step": last.get('#"Step"', last.get("#Step", "0")),
+        "time_ps": last.get("Time (ps)", "0"),
+        "segments": len(list(folder.glob("trajectory*.dcd"))),
+        **config.model_dump(),
+    }
+
+
+def _describe_config(path: Path) -> Facts:
+    from fisher_mlip.config import Config, SimulateConfig, TrainConfig, parse_config, read_yaml
+    from fisher_mlip.model.checkpoint import CheckpointConfig
+
+    content = read_yaml(path)
+    kinds: dict[str, type[Config]] = {
+        "checkpoint configuration": CheckpointConfig,
+        "simulation configuration": SimulateConfig,
+        "training configuration": TrainConfig,
+    }
+    for name, kind in kinds.items():
+        try:
+            return {"kind": name, **parse_config(content, kind, f"'{path}'").model_dump()}
+        except InputError:
+            continue
+    raise InputError(f"expected a configuration in '{path}', found one that fits no command")
+
+
+def _describe_frames(path: Path) -> Facts:
+    from fisher_mlip.data import read_frames
+
+    frames = read_frames(path)
+    formulas = Counter(_formula(frame.atomic_numbers) for frame in frames)
+    labels = {
+        "energy": sum(frame.energy is not None for frame in frames),
+        "forces": sum(frame.forces is not None for frame in frames),
+        "stress": sum(frame.stress is not None for frame in frames),
+    }
+    energies = [frame.energy for frame in frames if frame.energy is not None]
+    return {
+        "kind": "reference data",
+        "frames": len(frames),
+        "periodic_frames": sum(frame.is_periodic for frame in frames),
+        "formulas": dict(formulas.most_common(8)),
+        "elements": _symbols(frames.elements),
+        "labelled_frames": labels,
+        "energy_range_ev": [min(energies), max(energies)] if energies else None,
+        "reference_energies_ev": _by_symbol(frames.reference_energies),
+        "content_hash": frames.content_hash(),
+    }
+
+
+def _symbols(numbers: list[int]) -> list[str]:
+    from ase.data import chemical_symbols
+
+    return [str(chemical_symbols[number]) for number in numbers]
+
+
+def _by_symbol(energies: Mapping[int, float]) -> dict[str, float]:
+    return dict(zip(_symbols(list(energies)), energies.values(), strict=True))
+
+
+def _formula(numbers: Any) -> str:
+    from ase.formula import Formula
+
+    return str(Formula.from_list(_symbols(list(numbers))).format("hill"))
+
+
+def _product(shape: list[int]) -> int:
+    total = 1
+    for length in shape:
+        total *= length
+    return total
+
+
+def _one_line(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_one_line(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_one_line, value)) or "none"
+    return "none" if value is None or value == "" else str(value)

@@ -1,0 +1,33 @@
+"""Option values that several commands share."""
+
+from enum import StrEnum
+
+
+class Device(StrEnum):
+    """Where tensors live."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+    def resolve(self) -> str:
+        """Return `cpu` or `cuda`; `auto` takes a GPU where torch sees one.
+
+        Raises:
+            InputError: `cuda` was asked for and torch sees none.
+        """
+        import torch
+
+        from fisher_mlip.errors import InputError
+
+        available = torch.cuda.is_available()
+        if self is Device.CUDA and not available:
+            raise InputError("expected a CUDA device for --device cuda, torch sees none")
+        return "cuda" if available and self is not Device.CPU else "cpu"
+
+
+class Precision(StrEnum):
+    """Floating-point type of a network."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"

@@ -1,0 +1,174 @@
+"""Configurations: typed, with unknown keys refused, read from YAML and written back."""
+
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fisher_mlip.errors import InputError
+from fisher_mlip.products import write_text
+
+DtypeName = Literal["float32", "float64"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+class Config(BaseModel):
+    """Base of every configuration: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def changed(self, **values: Any) -> Self:
+        """Return a copy with the given values, validated; None means "leave as it is".
+
+        Raises:
+            InputError: a value is not allowed.
+        """
+        given = {key: value for key, value in values.items() if value is not None}
+        return parse_config(self.model_dump() | given, type(self), "options")
+
+
+class ModelConfig(Config):
+    """The network; the names are those of the source report's hyperparameters.
+
+    Attributes:
+        features: channels per degree.
+        max_degree: largest spherical-harmonic degree.
+        num_iterations: message-passing layers.
+        num_basis_functions: radial Bessel functions per edge.
+        cutoff: Å.
+        radial_width: hidden width of the radial network.
+    """
+
+    features: int = Field(32, ge=1)
+    max_degree: int = Field(2, ge=0, le=4)
+    num_iterations: int = Field(3, ge=1)
+    num_basis_functions: int = Field(32, ge=1)
+    cutoff: float = Field(3.0, gt=0.0)
+    radial_width: int = Field(32, ge=1)
+
+
+class TrainConfig(Config):
+    """Training; the defaults are the source report's.
+
+    Attributes:
+        batch_size: frames per step.
+        learning_rate: of AMSGrad-Adam at the start.
+        final_learning_rate: where the cosine schedule ends; equal to `learning_rate` for none.
+        energy_weight: weight of the squared energy error per atom, (eV/atom)^-2.
+        forces_weight: weight of the mean squared force component error, (eV/Å)^-2.
+        stress_weight: weight of the mean squared stress error times volume per atom, (eV/atom)^-2.
+        max_epochs: passes over the training frames.
+        max_seconds: wall time after which training ends and keeps what it has; 0 for none.
+        ema_decay: of the averaged weights that are validated and saved; 0 for none.
+        gradient_clip: largest gradient norm.
+        checkpoint_every: epochs between checkpoints that `--resume` can go on from.
+    """
+
+    model: ModelConfig = ModelConfig()
+    batch_size: int = Field(30, ge=1)
+    learning_rate: float = Field(0.01, gt=0.0)
+    final_learning_rate: float = Field(0.01, gt=0.0)
+    energy_weight: float = Field(1.0, ge=0.0)
+    forces_weight: float = Field(1.0, ge=0.0)
+    stress_weight: float = Field(0.0, ge=0.0)
+    max_epochs: int = Field(200, ge=1)
+    max_seconds: float = Field(0.0, ge=0.0)
+    ema_decay: float = Field(0.0, ge=0.0, lt=1.0)
+    gradient_clip: float = Field(10.0, gt=0.0)
+    checkpoint_every: int = Field(1, ge=1)
+    seed: int = 0
+    dtype: DtypeName = "float32"
+    device: DeviceName = "auto"
+
+
+class SimulateConfig(Config):
+    """One OpenMM run.
+
+    Attributes:
+        model: the artefact (`model.pt` or its folder).
+        system: `ethanol-gas`, `ethanol-liquid`, or a PDB file.
+        molecules: molecules of an ethanol system.
+        ensemble: `nve` or `nvt` (Langevin).
+        temperature: K, of the initial velocities and of the thermostat.
+        friction: of the Langevin thermostat, 1/ps.
+        timestep: fs.
+        steps: integration steps.
+        report_interval: steps between ledger rows.
+        trajectory_interval: steps between trajectory frames.
+        checkpoint_interval: steps between the states that `--resume` goes on from.
+        skin: Å added to the cutoff of the neighbor list.
+        start_frames: an extended XYZ whose frames start the molecules of `ethanol-gas`; "" for none.
+        platform: OpenMM platform, or `auto`.
+    """
+
+    model: str
+    system: str = "ethanol-gas"
+    molecules: int = Field(600, ge=1)
+    ensemble: Literal["nve", "nvt"] = "nve"
+    temperature: float = Field(500.0, ge=0.0)
+    friction: float = Field(1.0, gt=0.0)
+    timestep: float = Field(1.0, gt=0.0)
+    steps: int = Field(1000, ge=1)
+    report_interval: int = Field(10, ge=1)
+    trajectory_interval: int = Field(100, ge=1)
+    checkpoint_interval: int = Field(100, ge=1)
+    skin: float = Field(0.5, gt=0.0)
+    start_frames: str = ""
+    platform: str = "auto"
+    seed: int = 0
+    dtype: DtypeName = "float32"
+    device: DeviceName = "auto"
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def parse_config(content: Any, kind: type[ConfigT], source: str) -> ConfigT:
+    """Validate `content` as a configuration of type `kind`.
+
+    Raises:
+        InputError: an unknown key or a value that is not allowed; the message names it.
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"expected 'key: value' lines in {source}, found {type(content).__name__}")
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(sorted(kind.model_fields))
+            raise InputError(f"unknown key '{key}' in {source}: known are {known}") from None
+        raise InputError(
+            f"'{key}' in {source}: {first['msg'].lower()}, found {first['input']!r}"
+        ) from None
+
+
+def read_config(path: Path, kind: type[ConfigT]) -> ConfigT:
+    """Read a YAML configuration.
+
+    Raises:
+        InputError: the file is missing, no YAML, or does not fit `kind`.
+    """
+    return parse_config(read_yaml(path), kind, f"'{path}'")
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file with the safe loader.
+
+    Raises:
+        InputError: the file is missing or no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"expected a file '{path}', found none") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"expected YAML in '{path}', found: {reason}") from None
+
+
+def write_yaml(path: Path, content: Any) -> None:
+    """Write plain data as YAML, whole or not at all."""
+    write_text(path, yaml.safe_dump(content, sort_keys=False))

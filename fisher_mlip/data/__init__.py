@@ -1,0 +1,7 @@
+"""Data: reference files and engines -> `Frames` (eV, Å)."""
+
+from fisher_mlip.data.frames import Frame, Frames
+from fisher_mlip.data.reading import read_frames
+from fisher_mlip.data.writing import write_frames
+
+__all__ = ["Frame", "Frames", "read_frames", "write_frames"]

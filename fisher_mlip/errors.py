@@ -1,0 +1,9 @@
+"""The failures a user can mend, each told in one sentence."""
+
+
+class InputError(ValueError):
+    """Input that cannot be used: the message names what was expected and what came."""
+
+
+class UnstableRunError(RuntimeError):
+    """A simulation that left the region where its potential can be trusted."""

@@ -1,0 +1,6 @@
+"""Export: a checkpoint -> an artefact that engines run, compared with the eager model."""
+
+from fisher_mlip.export.artefact import Artefact, load_artefact, write_artefact
+from fisher_mlip.export.manifest import Manifest, read_manifest
+
+__all__ = ["Artefact", "Manifest", "load_artefact", "read_manifest", "write_artefact"]

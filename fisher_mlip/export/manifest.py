@@ -1,0 +1,105 @@
+"""What an artefact says of itself: read from the archive without running any of it."""
+
+import importlib.metadata
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from fisher_mlip.config import Config, DtypeName, parse_config
+from fisher_mlip.errors import InputError
+from fisher_mlip.model.checkpoint import CheckpointConfig
+
+MODEL_NAME = "model.pt"
+MANIFEST_NAME = "manifest.json"
+FORMAT = "fisher-mlip torchforce 1"
+UNITS = {"positions": "nm", "energy": "kJ/mol", "cutoff": "angstrom", "reference_energies": "eV"}
+
+
+class Manifest(Config):
+    """Facts of an exported model.
+
+    Attributes:
+        format: kind and version of the artefact.
+        elements: atomic numbers that the model knows, ascending.
+        cutoff: Å.
+        num_iterations: message-passing layers.
+        receptive_field: Å, cutoff times layers: what an atom's energy can depend on.
+        dtype: of the network; positions come in and energies go out in float64.
+        units: of the interface.
+        reference_energies: E0 in eV by atomic number; the artefact returns E - sum(E0).
+        data_hash: of the training frames.
+        weights_hash: SHA-256 over the network's weights.
+        provenance: training and Fisher solution.
+        versions: of the packages that made it.
+    """
+
+    format: str
+    elements: list[int]
+    cutoff: float
+    num_iterations: int
+    receptive_field: float
+    dtype: DtypeName
+    units: dict[str, str]
+    reference_energies: dict[int, float]
+    data_hash: str
+    weights_hash: str
+    provenance: dict[str, Any]
+    versions: dict[str, str]
+
+
+def make_manifest(config: CheckpointConfig, dtype: DtypeName, weights_hash: str) -> Manifest:
+    """Return the manifest of a checkpoint exported in `dtype`."""
+    return Manifest(
+        format=FORMAT,
+        elements=config.elements,
+        cutoff=config.model.cutoff,
+        num_iterations=config.model.num_iterations,
+        receptive_field=config.model.cutoff * config.model.num_iterations,
+        dtype=dtype,
+        units=UNITS,
+        reference_energies=config.reference_energies,
+        data_hash=config.data_hash,
+        weights_hash=weights_hash,
+        provenance=config.provenance,
+        versions={
+            name: importlib.metadata.version(name)
+            for name in ("fisher-mlip", "torch", "e3nn", "vesin-torch")
+        },
+    )
+
+
+def find_model(path: Path) -> Path:
+    """Return the model file that `path` is or holds.
+
+    Raises:
+        InputError: there is none.
+    """
+    model = path / MODEL_NAME if path.is_dir() else path
+    if not model.is_file():
+        raise InputError(f"expected an exported model (a folder with {MODEL_NAME}), found '{path}'")
+    return model
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest inside an artefact and check that the file is whole.
+
+    Raises:
+        InputError: missing, truncated, damaged, or not made by `fisher-mlip export`.
+    """
+    model = find_model(path)
+    try:
+        with zipfile.ZipFile(model) as archive:
+            damaged = archive.testzip()
+            names = [n for n in archive.namelist() if n.endswith(f"/extra/{MANIFEST_NAME}")]
+            text = archive.read(names[0]).decode() if names else ""
+    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
+        raise InputError(f"'{model}' is no whole exported model: {error}") from None
+    if damaged:
+        raise InputError(f"'{model}' is damaged: its part '{damaged}' fails its checksum")
+    if not text:
+        raise InputError(f"'{model}' was not written by 'fisher-mlip export': it has no manifest")
+    manifest = parse_config(json.loads(text), Manifest, f"the manifest of '{model}'")
+    if manifest.format != FORMAT:
+        raise InputError(f"expected format '{FORMAT}' in '{model}', found '{manifest.format}'")
+    return manifest

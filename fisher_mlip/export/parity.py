@@ -1,0 +1,111 @@
+"""Is the artefact the model? Energies and forces of the script against the eager network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fisher_mlip.config import DtypeName
+from fisher_mlip.data.frames import Frame, FloatArray
+from fisher_mlip.errors import InputError
+from fisher_mlip.export.artefact import Artefact
+from fisher_mlip.model.checkpoint import Checkpoint, torch_dtype
+from fisher_mlip.model.graph import build_graph
+from fisher_mlip.model.potential import evaluate
+from fisher_mlip.units import (
+    KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM,
+    KJ_PER_MOL_PER_EV,
+    NM_PER_ANGSTROM,
+)
+
+# Largest force difference, eV/Å, where forces are below 1 eV/Å; relative to the largest above.
+FORCE_TOLERANCE: dict[DtypeName, float] = {"float64": 1e-9, "float32": 1e-4}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest differences between the artefact and the eager model over some frames.
+
+    Attributes:
+        frames: how many were compared.
+        force_difference: eV/Å.
+        energy_difference_per_atom: eV.
+        largest_force: eV/Å, of the eager model.
+        tolerance: allowed force difference, eV/Å, scaled by the largest force above 1 eV/Å.
+    """
+
+    frames: int
+    force_difference: float
+    energy_difference_per_atom: float
+    largest_force: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        # Written so that a NaN fails.
+        worst = max(self.force_difference, self.energy_difference_per_atom)
+        return bool(np.isfinite(worst)) and worst <= self.tolerance * max(1.0, self.largest_force)
+
+
+def artefact_forces(artefact: Artefact, frame: Frame) -> tuple[float, FloatArray]:
+    """Return the energy (eV, relative to isolated atoms) and forces (eV/Å) of the script."""
+    module = artefact.bind(frame.atomic_numbers, periodic=frame.is_periodic)
+    positions = torch.tensor(frame.positions * NM_PER_ANGSTROM, requires_grad=True)
+    box = torch.tensor(frame.cell * NM_PER_ANGSTROM) if frame.is_periodic else None
+    energy = module(positions, box)
+    (gradient,) = torch.autograd.grad(energy, positions)
+    forces: FloatArray = -gradient.numpy() / KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
+    return float(energy) / KJ_PER_MOL_PER_EV, forces
+
+
+def compare(artefact: Artefact, checkpoint: Checkpoint, frames: Sequence[Frame]) -> Parity:
+    """Return the differences between an artefact and the checkpoint it was made from."""
+    dtype = artefact.manifest.dtype
+    network = checkpoint.network.to(torch_dtype(dtype))
+    force, energy, largest = 0.0, 0.0, 0.0
+    for frame in frames:
+        graph = build_graph(frame, checkpoint.config.elements, network.cutoff)
+        eager = evaluate(network, graph)
+        exported_energy, exported_forces = artefact_forces(artefact, frame)
+        expected = eager.forces.numpy()
+        # np.max keeps a NaN where Python's max would drop it.
+        force = float(np.max([force, np.abs(exported_forces - expected).max()]))
+        difference = abs(exported_energy - float(eager.energies[0])) / frame.n_atoms
+        energy = float(np.max([energy, difference]))
+        largest = float(np.max([largest, np.abs(expected).max()]))
+    return Parity(len(frames), force, energy, largest, FORCE_TOLERANCE[dtype])
+
+
+def require_parity(parity: Parity) -> None:
+    """Refuse an artefact whose forces are not the model's.
+
+    Raises:
+        InputError: the difference is larger than the tolerance, or not a number.
+    """
+    if not parity.holds:
+        raise InputError(
+            "the exported model is not the eager one: expected forces within "
+            f"{parity.tolerance:g} (relative to {max(1.0, parity.largest_force):.3g} eV/Å), "
+            f"found a difference of {parity.force_difference:.3g} eV/Å"
+        )
+
+
+def probe_frames(elements: Sequence[int], seed: int = 0) -> list[Frame]:
+    """Return low-symmetry frames of these elements: a cluster, and a triclinic cell, twice.
+
+    The second triclinic frame has its atoms moved by whole cell vectors (unwrapped coordinates).
+    """
+    rng = np.random.default_rng(seed)
+    spacing, n_side = 1.7, 3
+    grid = np.stack(np.meshgrid(*[np.arange(n_side)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    positions = spacing * grid + rng.uniform(-0.25, 0.25, (n_side**3, 3))
+    numbers = rng.choice(np.asarray(elements, dtype=np.int64), n_side**3)
+    cell = spacing * n_side * np.array([[1.0, 0.0, 0.0], [0.15, 1.0, 0.0], [-0.1, 0.2, 1.0]])
+    periodic = np.ones(3, dtype=bool)
+    unwrapped = positions + rng.integers(-2, 3, (n_side**3, 3)) @ cell
+    return [
+        Frame(numbers, positions),
+        Frame(numbers, positions, cell, periodic),
+        Frame(numbers, unwrapped, cell, periodic),
+    ]

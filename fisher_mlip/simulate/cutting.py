@@ -1,0 +1,94 @@
+"""Cuts what a killed run wrote after its last checkpoint, so that it can write it again."""
+
+import shutil
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from fisher_mlip.errors import InputError
+from fisher_mlip.products import whole_file
+
+# Where a DCD file written by mdtraj keeps its counts and whether its frames have a cell.
+DCD_FRAMES_OFFSET = 8
+DCD_STEPS_OFFSET = 20
+DCD_CELL_FLAG_OFFSET = 48
+LENGTH_BYTES = 4
+
+
+def cut_rows(path: Path, step: int, interval: int) -> None:
+    """Cut a CSV file of rows that begin with their step back to the rows up to `step`.
+
+    Args:
+        path: the file; its last line may be torn.
+        step: of the last row that may stay.
+        interval: steps between rows; all of them up to `step` must be there.
+
+    Raises:
+        InputError: a row up to `step` is missing.
+    """
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    kept = [
+        line
+        for line in lines
+        if line.endswith(b"\n") and (line.startswith(b"#") or int(line.split(b",")[0]) <= step)
+    ]
+    expected = [str(row).encode() for row in range(0, step + 1, interval)]
+    if [line.split(b",")[0] for line in kept[1:]] != expected:
+        raise InputError(
+            f"expected {len(expected)} rows up to the checkpoint at step {step} in '{path}', found "
+            f"{max(len(kept) - 1, 0)}: start the run anew"
+        )
+    with whole_file(path) as partial:
+        partial.write_bytes(b"".join(kept))
+
+
+def cut_trajectory(path: Path, frames: int) -> None:
+    """Cut a DCD file back to its first frames, byte by byte the same.
+
+    Args:
+        path: the file; its last frame may be torn.
+        frames: how many may stay; the file is deleted when none does.
+
+    Raises:
+        InputError: the file holds fewer frames.
+    """
+    if frames == 0:
+        path.unlink(missing_ok=True)
+        return
+    header, frame = _record_sizes(path)
+    end = header + frames * frame
+    size = path.stat().st_size
+    if size < end:
+        raise InputError(
+            f"expected {frames} frames up to the checkpoint in '{path}', found "
+            f"{(size - header) // frame}: start the run anew"
+        )
+    with whole_file(path) as partial:
+        shutil.copyfile(path, partial)
+        with partial.open("r+b") as handle:
+            handle.truncate(end)
+            for offset in (DCD_FRAMES_OFFSET, DCD_STEPS_OFFSET):
+                handle.seek(offset)
+                handle.write(struct.pack("=i", frames))
+
+
+def _record_sizes(path: Path) -> tuple[int, int]:
+    """Return the bytes of a DCD file's header and of each of its frames."""
+    try:
+        with path.open("rb") as handle:
+            control, _, atoms = (_read_record(handle) for _ in range(3))
+            header = handle.tell()
+        (has_cell,) = struct.unpack_from("=i", control, DCD_CELL_FLAG_OFFSET - LENGTH_BYTES)
+        (n_atoms,) = struct.unpack("=i", atoms)
+    except (OSError, struct.error) as failure:
+        raise InputError(f"expected a DCD trajectory in '{path}', found: {failure}") from failure
+    cell = 6 * 8 + 2 * LENGTH_BYTES if has_cell else 0
+    return header, cell + 3 * (4 * n_atoms + 2 * LENGTH_BYTES)
+
+
+def _read_record(handle: BinaryIO) -> bytes:
+    """Return a Fortran record, which stands between two copies of its length."""
+    (length,) = struct.unpack("=i", handle.read(LENGTH_BYTES))
+    record = handle.read(length)
+    handle.read(LENGTH_BYTES)
+    return record

@@ -1,0 +1,143 @@
+"""Steps a run to its end, its interruption, or its blow-up."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from openmm import OpenMMException, unit
+from openmm.app import PDBFile, Simulation
+
+from fisher_mlip.config import SimulateConfig
+from fisher_mlip.errors import UnstableRunError
+from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
+from fisher_mlip.simulate.folder import RunFolder, write_pdb
+from fisher_mlip.simulate.interruption import Interruption
+from fisher_mlip.simulate.progress import shown_progress
+from fisher_mlip.simulate.reporting import RunReporters, momentum_groups
+from fisher_mlip.simulate.summary import RunSummary, Status
+from fisher_mlip.simulate.systems import MolecularSystem
+from openmm_plugin.kinetics import atomic_degrees_of_freedom
+
+NS_PER_FS = 1e-6
+SECONDS_PER_DAY = 86400.0
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A simulation with its state, its reporters and its folder."""
+
+    config: SimulateConfig
+    folder: RunFolder
+    molecular: MolecularSystem
+    simulation: Simulation
+    reporters: RunReporters
+    segments: Segments
+
+    def save(self) -> None:
+        """Write a checkpoint that no row on the disk falls short of."""
+        self.reporters.sync()
+        write_checkpoint(self.simulation, self.folder, self.segments)
+
+
+def drive(run: Run) -> RunSummary:
+    """Step a run to `config.steps`, to a wish to stop, or until a number is not finite.
+
+    Raises:
+        OSError: the disk is full or failed.
+    """
+    first_step, start = run.simulation.currentStep, time.perf_counter()
+    status: Status = "finished"
+    message = ""
+    try:
+        with Interruption() as interruption:
+            _step_to_end(run, interruption)
+        if interruption.wanted:
+            status, message = "interrupted", "a signal asked the run to stop"
+    except UnstableRunError as failure:
+        status, message = "unstable", str(failure)
+        _write_unstable(run, message)
+    except OSError as failure:
+        advice = f"{failure.strerror}: free space, then go on with --resume"
+        raise OSError(failure.errno, advice, str(run.folder.path)) from failure
+    seconds = time.perf_counter() - start
+    return _summarize(run, status, message, run.simulation.currentStep - first_step, seconds)
+
+
+def _step_to_end(run: Run, interruption: Interruption) -> None:
+    simulation, steps = run.simulation, run.config.steps
+    first_step, start = simulation.currentStep, time.perf_counter()
+    with shown_progress(run.folder.path.name, first_step, steps) as show:
+        while simulation.currentStep < steps and not interruption.wanted:
+            _one_step(simulation)
+            step = simulation.currentStep
+            if step % run.config.checkpoint_interval == 0:
+                run.save()
+            done = step - first_step
+            show(step, _ns_per_day(run.config, done, time.perf_counter() - start))
+    run.save()
+
+
+def _one_step(simulation: Simulation) -> None:
+    try:
+        simulation.step(1)
+    except OpenMMException as failure:
+        if "nan" not in str(failure).lower():
+            raise
+        raise UnstableRunError(f"OpenMM at step {simulation.currentStep}: {failure}") from failure
+
+
+def _write_unstable(run: Run, message: str) -> None:
+    """Write the last positions that are known to be finite."""
+    positions, step = run.reporters.ledger.last_finite, run.reporters.ledger.last_finite_step
+    if positions is None:
+        state = read_state(run.folder)
+        positions = np.array(state.getPositions(asNumpy=True).value_in_unit(unit.nanometer))
+        step = state.getStepCount()
+    topology = PDBFile(str(run.folder.topology)).topology
+    remark = f"{message}\npositions of step {step}, the last that are known to be finite"
+    write_pdb(run.folder.unstable, topology, positions * 10.0, remark)
+
+
+def _summarize(
+    run: Run, status: Status, message: str, steps_here: int, seconds: float
+) -> RunSummary:
+    context = run.simulation.context
+    platform = context.getPlatform()
+    has_precision = "Precision" in platform.getPropertyNames()
+    freedom = atomic_degrees_of_freedom(
+        run.molecular.masses, momentum_groups(run.molecular, run.config)
+    )
+    step = run.simulation.currentStep
+    return RunSummary(
+        status=status,
+        message=message,
+        steps=run.config.steps,
+        steps_done=step,
+        first_nonfinite_step=step if status == "unstable" else None,
+        seconds=seconds,
+        ns_per_day=_ns_per_day(run.config, steps_here, seconds),
+        platform=platform.getName(),
+        precision=platform.getPropertyValue(context, "Precision") if has_precision else "double",
+        force_route="TorchForce",
+        dtype=run.config.dtype,
+        degrees_of_freedom=float(freedom.sum()),
+        paths=_paths(run),
+    )
+
+
+def _paths(run: Run) -> dict[str, Any]:
+    """Return the names of the files that are there, by role."""
+    folder = run.folder
+    roles: dict[str, Any] = {
+        role: getattr(folder, role).name
+        for role in ("config", "topology", "reference", "ledger", "molecules", "state")
+        + ("checkpoint", "unstable")
+        if getattr(folder, role).exists()
+    }
+    names = [segment["file"] for segment in run.segments]
+    return roles | {"trajectory": [name for name in names if (folder.path / name).exists()]}
+
+
+def _ns_per_day(config: SimulateConfig, steps: int, seconds: float) -> float:
+    return steps * config.timestep * NS_PER_FS * SECONDS_PER_DAY / max(seconds, 1e-9)

@@ -1,0 +1,98 @@
+"""System, integrator and context of a run."""
+
+import numpy as np
+from openmm import (
+    Context,
+    Integrator,
+    LangevinMiddleIntegrator,
+    System,
+    Vec3,
+    VerletIntegrator,
+    unit,
+)
+from openmm.app import Simulation
+
+from fisher_mlip.config import SimulateConfig
+from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.export import Artefact
+from fisher_mlip.simulate.platform import choose_platform
+from fisher_mlip.simulate.systems import MolecularSystem
+from fisher_mlip.simulate.velocities import half_step_back, maxwell_boltzmann
+from fisher_mlip.units import NM_PER_ANGSTROM
+from openmm_plugin import molecule_bonds, torch_force
+
+PS_PER_FS = 1e-3
+
+
+def build_simulation(
+    molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig, integrator_seed: int
+) -> Simulation:
+    """Return an OpenMM simulation of the system under the potential, without a state yet.
+
+    Args:
+        molecular: the atoms.
+        artefact: the potential.
+        config: ensemble, timestep, temperature, friction, skin, platform.
+        integrator_seed: of the thermostat's noise.
+
+    Raises:
+        InputError: an element that the potential does not know, or no such platform.
+    """
+    system = System()
+    for mass in molecular.masses:
+        system.addParticle(float(mass))
+    if molecular.cell is not None:
+        system.setDefaultPeriodicBoxVectors(*box_vectors(molecular.cell))
+    force = torch_force(
+        artefact,
+        molecular.topology,
+        periodic=molecular.is_periodic,
+        skin=config.skin,
+        independent_molecules=molecular.independent_molecules,
+    )
+    system.addForce(force)
+    system.addForce(molecule_bonds(molecular.topology))
+    platform, properties = choose_platform(config)
+    integrator = _integrator(config, integrator_seed)
+    return Simulation(molecular.topology, system, integrator, platform, properties)
+
+
+def set_start(simulation: Simulation, molecular: MolecularSystem, config: SimulateConfig) -> None:
+    """Put the simulation at step 0: positions, and velocities at the temperature."""
+    masses = molecular.masses
+    simulation.context.setPositions(molecular.positions * NM_PER_ANGSTROM)
+    velocities = maxwell_boltzmann(
+        masses, config.temperature, molecular.isolated_groups, config.seed
+    )
+    if config.ensemble == "nve":
+        forces = context_forces(simulation.context)
+        velocities = half_step_back(velocities, forces, masses, config.timestep * PS_PER_FS)
+    simulation.context.setVelocities(velocities)
+
+
+def context_forces(context: Context) -> FloatArray:
+    """Return the forces on all atoms, (n_atoms, 3), kJ/mol/nm."""
+    forces = context.getState(forces=True).getForces(asNumpy=True)
+    return np.asarray(forces.value_in_unit(unit.kilojoule_per_mole / unit.nanometer))
+
+
+def box_vectors(cell: FloatArray) -> list[Vec3]:
+    """Return a cell (3, 3), Å, as OpenMM's box vectors, nm."""
+    return [Vec3(*(row * NM_PER_ANGSTROM)) for row in cell]
+
+
+def noise_seed(seed: int, step: int) -> int:
+    """Return the seed of the thermostat's noise for a run that starts at a step.
+
+    A resumed run must not draw again the noise that it began with.
+    """
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0] >> 1)
+
+
+def _integrator(config: SimulateConfig, seed: int) -> Integrator:
+    timestep = config.timestep * PS_PER_FS
+    if config.ensemble == "nve":
+        return VerletIntegrator(timestep)
+    integrator = LangevinMiddleIntegrator(config.temperature, config.friction, timestep)
+    integrator.setRandomNumberSeed(seed)
+    return integrator

@@ -1,0 +1,156 @@
+"""The run folder: the names of its files, and those that are written once."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+from openmm.app import PDBFile, Topology, element
+
+from fisher_mlip.config import SimulateConfig, write_yaml
+from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.errors import InputError
+from fisher_mlip.export import Artefact
+from fisher_mlip.products import SUMMARY_NAME, read_json, sha256_of_file, write_json, write_text
+from fisher_mlip.simulate.engine import box_vectors
+from fisher_mlip.simulate.systems import MolecularSystem
+from fisher_mlip.units import NM_PER_ANGSTROM
+
+# Widest numbers that fit a PDB column, Å.
+PDB_LIMIT = 9999.0
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in a run folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def topology(self) -> Path:
+        return self.path / "topology.pdb"
+
+    @property
+    def reference(self) -> Path:
+        return self.path / "reference.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.csv"
+
+    @property
+    def molecules(self) -> Path:
+        return self.path / "molecules.csv"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.xml"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.chk"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "checkpoint.json"
+
+    @property
+    def unstable(self) -> Path:
+        return self.path / "unstable.pdb"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / SUMMARY_NAME
+
+    def segment(self, number: int) -> Path:
+        """Return the path of the trajectory's segment, counted from 1."""
+        name = "trajectory.dcd" if number == 1 else f"trajectory.part{number:04d}.dcd"
+        return self.path / name
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against other processes; a killed process lets go of it.
+
+        Raises:
+            InputError: another process holds it.
+        """
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise InputError(f"another process is running in '{self.path}'") from None
+        finally:
+            os.close(handle)
+
+
+def write_description(
+    folder: RunFolder, molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig
+) -> None:
+    """Write what does not change during a run: config, topology, reference."""
+    write_yaml(folder.config, config.model_dump())
+    write_pdb(folder.topology, molecular.topology, molecular.positions)
+    atoms = list(molecular.topology.atoms())
+    molecules = molecular.molecules
+    write_json(
+        folder.reference,
+        {
+            "n_atoms": len(atoms),
+            "n_molecules": int(molecules.max()) + 1,
+            "independent_molecules": molecular.independent_molecules,
+            "periodic": molecular.is_periodic,
+            "molecule_index": molecules.tolist(),
+            "masses": molecular.masses.tolist(),
+            "symbols": [atom.element.symbol for atom in atoms],
+            "bonds": [[b.atom1.index, b.atom2.index] for b in molecular.topology.bonds()],
+            "model": str(artefact.path),
+            "model_sha256": sha256_of_file(artefact.path),
+            "model_label": artefact.path.parent.name,
+            "potential_zero": "E - sum(E0)",
+        },
+    )
+
+
+def read_description(folder: RunFolder, box: FloatArray) -> MolecularSystem:
+    """Return the system of a run folder, its positions left at zero.
+
+    It is rebuilt from `reference.json`, whose order and bonds are exact where those of a PDB file
+    pass through OpenMM's reading of residue names.
+
+    Args:
+        folder: of a run.
+        box: (3, 3), Å, rows are vectors; left aside where the run is not periodic.
+    """
+    reference = read_json(folder.reference)
+    cell = box if reference["periodic"] else None
+    topology = Topology()
+    residue = topology.addResidue("MOL", topology.addChain())
+    elements = [element.get_by_symbol(symbol) for symbol in reference["symbols"]]
+    atoms = [topology.addAtom(kind.symbol, kind, residue) for kind in elements]
+    for first, second in reference["bonds"]:
+        topology.addBond(atoms[first], atoms[second])
+    if cell is not None:
+        topology.setPeriodicBoxVectors(box_vectors(cell))
+    positions = np.zeros((len(atoms), 3))
+    return MolecularSystem(topology, positions, cell, reference["independent_molecules"])
+
+
+def write_pdb(path: Path, topology: Topology, positions: FloatArray, remark: str = "") -> None:
+    """Write a PDB file whole; positions (n_atoms, 3), Å, that its columns cannot hold are cut."""
+    shown = np.clip(positions, -PDB_LIMIT / 10, PDB_LIMIT)
+    text = StringIO()
+    PDBFile.writeFile(topology, shown * NM_PER_ANGSTROM, text, keepIds=False)
+    remarks = "".join(f"REMARK   {line}\n" for line in remark.splitlines())
+    write_text(path, remarks + text.getvalue())

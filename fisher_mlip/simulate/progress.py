@@ -1,0 +1,32 @@
+"""What a run shows while it goes: steps, speed, time left."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def shown_progress(label: str, done: int, steps: int) -> Iterator[Callable[[int, float], None]]:
+    """Yield a function of (step, ns/day) that moves a bar on standard error.
+
+    Args:
+        label: before the bar.
+        done: steps at the start.
+        steps: at the end.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]:.3g} ns/day"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True, highlight=False)) as progress:
+        task = progress.add_task(label, total=steps, completed=done, speed=0.0)
+
+        def update(step: int, ns_per_day: float) -> None:
+            progress.update(task, completed=step, speed=ns_per_day)
+
+        yield update

@@ -1,0 +1,133 @@
+"""Runs a simulation from its configuration to its summary, afresh or from a checkpoint."""
+
+from pathlib import Path
+
+from fisher_mlip.config import SimulateConfig, write_yaml
+from fisher_mlip.errors import InputError
+from fisher_mlip.export import Artefact, load_artefact
+from fisher_mlip.products import read_json, refuse_existing, whole_folder, write_json, write_summary
+from fisher_mlip.simulate.checkpoints import (
+    Segments,
+    load_checkpoint,
+    read_segments,
+    read_state,
+    state_cell,
+    write_checkpoint,
+)
+from fisher_mlip.simulate.cutting import cut_rows, cut_trajectory
+from fisher_mlip.simulate.driving import Run, drive
+from fisher_mlip.simulate.engine import build_simulation, noise_seed, set_start
+from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
+from fisher_mlip.simulate.reporting import attach_reporters
+from fisher_mlip.simulate.settings import check_resume, settled_config
+from fisher_mlip.simulate.summary import RunSummary
+from fisher_mlip.simulate.systems import build_molecular_system
+
+
+def run_simulation(
+    config: SimulateConfig, folder: Path, *, resume: bool = False, overwrite: bool = False
+) -> RunSummary:
+    """Run a simulation and write its run folder.
+
+    A run folder appears with its state at step 0 in it, so that it can be resumed from then on.
+    SIGINT and SIGTERM end the run with a checkpoint.
+
+    Args:
+        config: what to run.
+        folder: the run folder.
+        resume: go on from the last checkpoint in `folder`; rows and frames after it are cut and
+            written again.
+        overwrite: delete a run that is in `folder`.
+
+    Returns:
+        The outcome, also written as `summary.json`.
+
+    Raises:
+        InputError: the input cannot be used.
+        OSError: the disk is full or failed; the run can be resumed.
+    """
+    artefact = load_artefact(Path(config.model))
+    config = settled_config(config, artefact)
+    place = RunFolder(folder)
+    if not resume:
+        run = _start(config, artefact, place, overwrite=overwrite)
+        with place.locked():
+            return _finish(run)
+    check_resume(config, artefact, place)
+    with place.locked():
+        done = _finished_summary(config, place)
+        return done if done is not None else _finish(_resume(config, artefact, place))
+
+
+def _start(
+    config: SimulateConfig, artefact: Artefact, folder: RunFolder, *, overwrite: bool
+) -> Run:
+    """Build the system, then make the run folder with step 0 in it."""
+    refuse_existing(folder.path, overwrite=overwrite)
+    if folder.path.exists() and any(folder.path.iterdir()) and not folder.record.exists():
+        raise InputError(f"'{folder.path}' is no run folder: --overwrite does not delete it")
+    molecular = build_molecular_system(config, artefact.manifest.cutoff)
+    simulation = build_simulation(molecular, artefact, config, noise_seed(config.seed, 0))
+    set_start(simulation, molecular, config)
+    segments: Segments = [{"file": folder.segment(1).name, "first_step": 0}]
+    with whole_folder(folder.path, overwrite=overwrite) as partial:
+        write_description(RunFolder(partial), molecular, artefact, config)
+        write_checkpoint(simulation, RunFolder(partial), segments)
+    reporters = attach_reporters(
+        simulation, molecular, config, folder, folder.segment(1), append=False
+    )
+    return Run(config, folder, molecular, simulation, reporters, segments)
+
+
+def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Run:
+    """Rebuild the run at its last checkpoint and cut what was written after it."""
+    state = read_state(folder)
+    molecular = read_description(folder, state_cell(state))
+    seed = noise_seed(config.seed, state.getStepCount())
+    simulation = build_simulation(molecular, artefact, config, seed)
+    step = load_checkpoint(simulation, folder)
+    append = folder.ledger.exists() and step > 0
+    if append:
+        cut_rows(folder.ledger, step, config.report_interval)
+        if molecular.independent_molecules:
+            cut_rows(folder.molecules, step, config.report_interval)
+    segments = _next_segments(config, folder, step)
+    write_yaml(folder.config, config.model_dump())
+    write_json(folder.record, {"step": step, "segments": segments})
+    for stale in (folder.summary, folder.unstable):
+        stale.unlink(missing_ok=True)
+    segment = folder.path / segments[-1]["file"]
+    reporters = attach_reporters(simulation, molecular, config, folder, segment, append=append)
+    return Run(config, folder, molecular, simulation, reporters, segments)
+
+
+def _next_segments(config: SimulateConfig, folder: RunFolder, step: int) -> Segments:
+    """Cut the last segment back to the step and return the segments with a new one."""
+    segments = read_segments(folder)
+    last = segments[-1]
+    interval = config.trajectory_interval
+    frames = step // interval - last["first_step"] // interval
+    cut_trajectory(folder.path / last["file"], frames)
+    if frames == 0:
+        segments.pop()
+    segments.append({"file": folder.segment(len(segments) + 1).name, "first_step": step})
+    return segments
+
+
+def _finish(run: Run) -> RunSummary:
+    try:
+        summary = drive(run)
+    finally:
+        run.reporters.close()
+    write_summary(run.folder.path, summary.as_dict())
+    return summary
+
+
+def _finished_summary(config: SimulateConfig, folder: RunFolder) -> RunSummary | None:
+    """Return the summary of a run that has nothing left to do."""
+    if not folder.summary.exists():
+        return None
+    summary = read_json(folder.summary)
+    if summary["status"] != "finished" or summary["steps"] != config.steps:
+        return None
+    return RunSummary(**summary)

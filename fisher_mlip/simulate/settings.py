@@ -1,0 +1,70 @@
+"""Which configurations can run, and with which a run may go on."""
+
+import math
+from pathlib import Path
+
+from fisher_mlip.config import SimulateConfig, read_config
+from fisher_mlip.errors import InputError
+from fisher_mlip.export import Artefact
+from fisher_mlip.products import read_json, sha256_of_file
+from fisher_mlip.simulate.folder import RunFolder
+
+# No integrator follows a bond vibration with steps longer than this, fs.
+LONGEST_TIMESTEP = 10.0
+# A resume may ask for more steps; the model is compared by its content, not by its path.
+FREE_ON_RESUME = ("steps", "model")
+
+
+def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig:
+    """Return the configuration with what the artefact decides filled in, paths made absolute.
+
+    Raises:
+        InputError: a value is nonsense, or the dtype asked for is not the artefact's.
+    """
+    if config.timestep > LONGEST_TIMESTEP:
+        raise InputError(
+            f"expected a timestep of at most {LONGEST_TIMESTEP} fs (0.25 to 1 with free hydrogens), "
+            f"found {config.timestep}"
+        )
+    for name in ("temperature", "friction", "skin"):
+        if not math.isfinite(getattr(config, name)):
+            raise InputError(f"expected a finite {name}, found {getattr(config, name)}")
+    dtype = artefact.manifest.dtype
+    if "dtype" in config.model_fields_set and config.dtype != dtype:
+        raise InputError(
+            f"dtype {config.dtype} was asked for, but '{artefact.path}' is {dtype}: export again "
+            f"with --dtype {config.dtype}"
+        )
+    start_frames = str(Path(config.start_frames).resolve()) if config.start_frames else ""
+    values = {"dtype": dtype, "model": str(artefact.path.resolve()), "start_frames": start_frames}
+    if config.system.lower().endswith(".pdb"):
+        values["system"] = str(Path(config.system).resolve())
+    return config.model_copy(update=values)
+
+
+def check_resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> None:
+    """Check that a run may go on with this configuration and model.
+
+    Raises:
+        InputError: something other than more steps is asked for, or the model is another one.
+    """
+    if not folder.record.exists():
+        raise InputError(f"expected a run to resume in '{folder.path}', found none")
+    old = read_config(folder.config, SimulateConfig)
+    for name in SimulateConfig.model_fields:
+        before, now = getattr(old, name), getattr(config, name)
+        if name not in FREE_ON_RESUME and before != now:
+            raise InputError(
+                f"'{folder.path}' was run with {name} {before!r}, resumed with {now!r}: only more "
+                "steps may be asked for"
+            )
+    if config.steps < old.steps:
+        raise InputError(
+            f"'{folder.path}' was started for {old.steps} steps, resumed for {config.steps}: more "
+            "may be asked for, not fewer"
+        )
+    if sha256_of_file(artefact.path) != read_json(folder.reference)["model_sha256"]:
+        raise InputError(
+            f"'{artefact.path}' is not the model that '{folder.path}' was run with: its content "
+            "has changed"
+        )

@@ -1,0 +1,62 @@
+"""What a run came to."""
+
+import importlib.metadata
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from openmm import Platform
+
+Status = Literal["finished", "unstable", "interrupted"]
+EXIT_CODES: dict[Status, int] = {"finished": 0, "unstable": 3, "interrupted": 130}
+PACKAGES = ("fisher-mlip", "openmm", "torch", "mdtraj", "numpy")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """The outcome of a run, as in `summary.json`.
+
+    Attributes:
+        status: finished, unstable (an energy or position became non-finite), or interrupted.
+        message: the reason in one sentence; "" when finished.
+        steps: asked for.
+        steps_done: integrated, over all starts and resumes.
+        first_nonfinite_step: where it was noticed, None if never.
+        seconds: wall time of the steps of this process.
+        ns_per_day: of this process.
+        platform: OpenMM's name.
+        precision: of the integration.
+        force_route: how the potential is called.
+        dtype: of the potential.
+        degrees_of_freedom: behind the temperatures.
+        paths: of the run's files, by role.
+        versions: of the packages.
+    """
+
+    status: Status
+    message: str
+    steps: int
+    steps_done: int
+    first_nonfinite_step: int | None
+    seconds: float
+    ns_per_day: float
+    platform: str
+    precision: str
+    force_route: str
+    dtype: str
+    degrees_of_freedom: float
+    paths: dict[str, Any]
+    versions: dict[str, str] = field(default_factory=lambda: package_versions())
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.status]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content of `summary.json`."""
+        return asdict(self)
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions that a run depends on."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return versions | {"openmm_library": str(Platform.getOpenMMVersion())}

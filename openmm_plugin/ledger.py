@@ -1,0 +1,109 @@
+"""The drift ledger: energies, temperatures and the largest force, float64, every so many steps."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from openmm import State, unit
+from openmm.app import Simulation
+
+from fisher_mlip.errors import UnstableRunError
+from fisher_mlip.units import G_PER_CM3_PER_AMU_PER_ANGSTROM3, NM_PER_ANGSTROM
+from openmm_plugin.kinetics import FloatArray, IntArray
+from openmm_plugin.rows import RowReporter
+from openmm_plugin.thermometer import Thermometer
+
+SECONDS_PER_DAY = 86400.0
+
+
+class LedgerReporter(RowReporter):
+    """Writes energies, temperatures by element, volume, density, largest force and speed.
+
+    Kinetic energies are those at the step, also for a leapfrog. Volume and density are there for
+    periodic systems only. The speed is that since the first row of this process, NaN in it.
+
+    Args:
+        file: path of the CSV file.
+        interval: steps between rows.
+        append: go on with a file that has its header and its row of the current step.
+        momentum_groups: (n_atoms,), groups of atoms whose total momentum is zero and stays so; it
+            decides the degrees of freedom of the temperatures. None: three for every atom.
+
+    Attributes:
+        last_finite: positions of the last row, (n_atoms, 3), nm; None before the first.
+        last_finite_step: step of the last row; -1 before the first.
+    """
+
+    def __init__(
+        self,
+        file: str | Path,
+        interval: int,
+        *,
+        append: bool = False,
+        momentum_groups: IntArray | None = None,
+    ) -> None:
+        super().__init__(file, interval, append=append)
+        self._momentum_groups = momentum_groups
+        self._thermometer: Thermometer | None = None
+        self._first: tuple[float, float] | None = None
+        self.last_finite: FloatArray | None = None
+        self.last_finite_step = -1
+
+    def header(self, simulation: Simulation) -> list[str]:
+        """Return the column names after step and time."""
+        symbols = self._thermometer_of(simulation).symbols
+        energies = [f"{kind} Energy (kJ/mole)" for kind in ("Potential", "Kinetic", "Total")]
+        temperatures = ["Temperature (K)", *(f"Temperature {symbol} (K)" for symbol in symbols)]
+        box = ["Box Volume (nm^3)", "Density (g/mL)"] if _is_periodic(simulation) else []
+        return [*energies, *temperatures, *box, "Max Force (kJ/mole/nm)", "Speed (ns/day)"]
+
+    def values(self, simulation: Simulation, state: State) -> list[float]:
+        """Return the numbers of the columns after step and time.
+
+        Raises:
+            UnstableRunError: the energy is not finite.
+        """
+        potential = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole)
+        kinetic = state.getKineticEnergy().value_in_unit(unit.kilojoule_per_mole)
+        if not np.isfinite(potential + kinetic):
+            raise UnstableRunError(
+                f"energy at step {simulation.currentStep} is not finite (potential {potential} "
+                f"kJ/mol, kinetic {kinetic} kJ/mol); last finite row: step {self.last_finite_step}"
+            )
+        self.last_finite = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
+        self.last_finite_step = simulation.currentStep
+        thermometer = self._thermometer_of(simulation)
+        box = _volume_and_density(state, thermometer.masses) if _is_periodic(simulation) else []
+        energies = [potential, kinetic, potential + kinetic]
+        return [*energies, *thermometer.read(state), *box, _max_force(state), self._speed(state)]
+
+    def _thermometer_of(self, simulation: Simulation) -> Thermometer:
+        if self._thermometer is None:
+            self._thermometer = Thermometer(simulation, self._momentum_groups)
+        return self._thermometer
+
+    def _speed(self, state: State) -> float:
+        """Return ns/day of this process."""
+        now = time.perf_counter()
+        nanoseconds = state.getTime().value_in_unit(unit.nanosecond)
+        if self._first is None:
+            self._first = (now, nanoseconds)
+            return float("nan")
+        return float((nanoseconds - self._first[1]) * SECONDS_PER_DAY / (now - self._first[0]))
+
+
+def _is_periodic(simulation: Simulation) -> bool:
+    return bool(simulation.system.usesPeriodicBoundaryConditions())
+
+
+def _max_force(state: State) -> float:
+    force_unit = unit.kilojoule_per_mole / unit.nanometer
+    forces = np.asarray(state.getForces(asNumpy=True).value_in_unit(force_unit))
+    return float(np.linalg.norm(forces, axis=1).max())
+
+
+def _volume_and_density(state: State, masses: FloatArray) -> list[float]:
+    """Return nm^3 and g/mL."""
+    volume = state.getPeriodicBoxVolume().value_in_unit(unit.nanometer**3)
+    amu_per_cubic_angstrom = masses.sum() / volume * NM_PER_ANGSTROM**3
+    return [volume, float(amu_per_cubic_angstrom) * G_PER_CM3_PER_AMU_PER_ANGSTROM3]

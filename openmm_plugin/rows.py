@@ -1,0 +1,78 @@
+"""Rows of numbers in a comma-separated file, one every so many steps, none of them lost."""
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from openmm import State, unit
+from openmm.app import Simulation
+
+
+class RowReporter(ABC):
+    """A reporter that writes one row of float64 numbers every `interval` steps.
+
+    OpenMM asks a reporter for its next report before the first step: that is when the row of the
+    starting step is written. A row is written in one unbuffered call, so that a killed process
+    leaves complete rows and at most one torn line at the end.
+
+    Args:
+        file: path of the CSV file.
+        interval: steps between rows.
+        append: go on with a file that has its header and its row of the current step.
+    """
+
+    def __init__(self, file: str | Path, interval: int, *, append: bool = False) -> None:
+        self._interval = int(interval)
+        self._starts = not append
+        self._file = Path(file).open("ab" if append else "wb", buffering=0)
+
+    @abstractmethod
+    def header(self, simulation: Simulation) -> list[str]:
+        """Return the column names after step and time."""
+
+    @abstractmethod
+    def values(self, simulation: Simulation, state: State) -> list[float]:
+        """Return the numbers of the columns after step and time.
+
+        Raises:
+            UnstableRunError: the energy is not finite.
+        """
+
+    def describeNextReport(self, simulation: Simulation) -> dict[str, Any]:  # noqa: N802 OpenMM's name
+        """Tell OpenMM when the next row is due and what it needs."""
+        if self._starts:
+            self._start(simulation)
+        steps = self._interval - simulation.currentStep % self._interval
+        include = ["positions", "velocities", "forces", "energy"]
+        return {"steps": steps, "periodic": False, "include": include}
+
+    def report(self, simulation: Simulation, state: State) -> None:
+        """Write the row of the current step."""
+        time = state.getTime().value_in_unit(unit.picosecond)
+        values = [time, *self.values(simulation, state)]
+        self._write(",".join([str(simulation.currentStep), *(repr(float(v)) for v in values)]))
+
+    def sync(self) -> None:
+        """Have the rows on the disk, not only with the operating system."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _start(self, simulation: Simulation) -> None:
+        self._starts = False
+        columns = ["Step", "Time (ps)", *self.header(simulation)]
+        self._write("#" + ",".join(f'"{column}"' for column in columns))
+        if simulation.currentStep % self._interval == 0:
+            groups = simulation.integrator.getIntegrationForceGroups()
+            state = simulation.context.getState(
+                positions=True, velocities=True, forces=True, energy=True, groups=groups
+            )
+            self.report(simulation, state)
+
+    def _write(self, line: str) -> None:
+        left = f"{line}\n".encode()
+        while left:
+            left = left[self._file.write(left) :]

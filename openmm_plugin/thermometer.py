@@ -1,0 +1,64 @@
+"""Temperatures of all atoms and of each element, from velocities at the step."""
+
+import numpy as np
+from openmm import State, unit
+from openmm.app import Simulation
+
+from fisher_mlip.units import BOLTZMANN_KJ_PER_MOL_K
+from openmm_plugin.kinetics import (
+    IntArray,
+    atomic_degrees_of_freedom,
+    kinetic_energies,
+    on_step_velocities,
+    particle_masses,
+)
+
+
+class Thermometer:
+    """Reads the temperatures of a simulation.
+
+    An atom without element counts in the temperature of all atoms only.
+
+    Args:
+        simulation: whose masses, elements and integrator do not change.
+        momentum_groups: (n_atoms,), groups of atoms whose total momentum is zero and stays so.
+            None: three degrees of freedom for every atom.
+
+    Attributes:
+        symbols: the elements, in alphabetical order.
+        masses: (n_atoms,), amu.
+        degrees_of_freedom: of all atoms.
+    """
+
+    def __init__(self, simulation: Simulation, momentum_groups: IntArray | None = None) -> None:
+        elements = [atom.element for atom in simulation.topology.atoms()]
+        names = np.array(["" if element is None else element.symbol for element in elements])
+        self.symbols = sorted(set(names.tolist()) - {""})
+        self.masses = particle_masses(simulation.system)
+        self._integrator = simulation.integrator
+        freedom = atomic_degrees_of_freedom(self.masses, momentum_groups)
+        self.degrees_of_freedom = float(freedom.sum())
+        self._members = [names == symbol for symbol in self.symbols]
+        self._freedom_by_element = [float(freedom[members].sum()) for members in self._members]
+
+    def read(self, state: State) -> list[float]:
+        """Return the temperature of all atoms, then of each element, K.
+
+        Args:
+            state: with velocities, forces and energy.
+        """
+        total = state.getKineticEnergy().value_in_unit(unit.kilojoule_per_mole)
+        velocities = on_step_velocities(self._integrator, state, self.masses)
+        by_atom = kinetic_energies(velocities, self.masses)
+        by_element = [
+            _temperature(float(by_atom[members].sum()), freedom)
+            for members, freedom in zip(self._members, self._freedom_by_element, strict=True)
+        ]
+        return [_temperature(total, self.degrees_of_freedom), *by_element]
+
+
+def _temperature(kinetic_energy: float, degrees_of_freedom: float) -> float:
+    """Return 2 K / (f k_B); zero where nothing is free to move."""
+    if degrees_of_freedom < 1e-9:
+        return 0.0
+    return 2.0 * kinetic_energy / (degrees_of_freedom * BOLTZMANN_KJ_PER_MOL_K)

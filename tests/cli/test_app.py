@@ -1,0 +1,119 @@
+"""The command line as a user meets it: order, exit codes, one sentence instead of a traceback."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from fisher_mlip import __version__
+from fisher_mlip.cli.app import ORDER, FailuresInWords, app, fisher_mlip
+from fisher_mlip.errors import InputError, UnstableRunError
+
+HEAVY = {"torch", "openmm", "mdtraj", "lightning", "matplotlib", "ase", "e3nn"}
+RUNNER = CliRunner()
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from fisher_mlip.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def app_that_fails(failure: BaseException) -> typer.Typer:
+    """An application with the real group and callback, whose command raises `failure`."""
+    broken = typer.Typer(cls=FailuresInWords, pretty_exceptions_enable=False)
+    broken.callback()(fisher_mlip)
+
+    @broken.command("info")
+    def fail() -> None:
+        raise failure
+
+    return broken
+
+
+def test_help_follows_the_pipeline() -> None:
+    done = run_command("--help")
+    assert done.returncode == 0
+    places = [done.stdout.find(f"│ {name} ") for name in ORDER]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert loaded_by("from fisher_mlip.cli.app import app; app(['--help'], standalone_mode=False)")
+    assert not HEAVY & loaded_by("import fisher_mlip.cli")
+    assert "torch" in loaded_by("import fisher_mlip.cli, torch")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the top-level modules that a fresh process holds after a statement."""
+    code = f"import sys\n{statement}\nprint('LOADED', *{{n.split('.')[0] for n in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].removeprefix("LOADED ").split())
+
+
+def test_version() -> None:
+    done = run_command("--version")
+    assert (done.returncode, done.stdout) == (0, f"fisher-mlip {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "sentence"),
+    [
+        (InputError("expected frames, found none"), 2, "error: expected frames, found none\n"),
+        (UnstableRunError("energy is NaN at step 3"), 3, "error: energy is NaN at step 3\n"),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run/ledger.csv"),
+            1,
+            "error: no space left on device ('run/ledger.csv')\n",
+        ),
+        (OSError("disk gone"), 1, "error: disk gone\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_failures_are_one_sentence(failure: BaseException, code: int, sentence: str) -> None:
+    result = RUNNER.invoke(app_that_fails(failure), ["info"])
+    assert (result.exit_code, result.stderr, result.stdout) == (code, sentence, "")
+
+
+def debug_option(failing: typer.Typer) -> object:
+    return RUNNER.invoke(failing, ["--debug", "info"]).exception
+
+
+def debug_environment(failing: typer.Typer) -> object:
+    return RUNNER.invoke(failing, ["info"], env={"FISHER_MLIP_DEBUG": "1"}).exception
+
+
+@pytest.mark.parametrize("run", [debug_option, debug_environment])
+def test_debug_keeps_the_traceback(run: Callable[[typer.Typer], object]) -> None:
+    failure = InputError("expected frames, found none")
+    assert run(app_that_fails(failure)) is failure
+
+
+def test_programming_errors_keep_the_traceback() -> None:
+    failure = TypeError("a bug")
+    assert RUNNER.invoke(app_that_fails(failure), ["info"]).exception is failure
+
+
+def test_input_error_through_the_real_process() -> None:
+    done = run_command("info", "absent.xyz")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "error: expected a file or folder 'absent.xyz', found none\n"
+    assert "Traceback" in run_command("--debug", "info", "absent.xyz").stderr
+
+
+def test_unknown_command_is_a_usage_error() -> None:
+    assert RUNNER.invoke(app, ["fly"]).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    result = RUNNER.invoke(app, [name, "--help"])
+    assert result.exit_code == 0
+    if name != "data":
+        assert "Example" in result.stdout

@@ -1,0 +1,132 @@
+"""`info` names every product by its content and refuses everything else in one sentence."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+from fisher_mlip.cli.app import app
+from fisher_mlip.cli.info import describe
+from fisher_mlip.config import ModelConfig, SimulateConfig, TrainConfig, write_yaml
+from fisher_mlip.data import Frames, write_frames
+from fisher_mlip.errors import InputError
+from fisher_mlip.model.checkpoint import CheckpointConfig
+from fisher_mlip.products import write_json
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkpoint"
+    config = CheckpointConfig(
+        model=ModelConfig(), elements=[1, 8], reference_energies={1: -13.6, 8: -2042.0}
+    )
+    write_yaml(folder / "config.yaml", config.model_dump())
+    write_json(folder / "metrics.json", {"forces_mae": 0.04})
+    save_file({"a": np.zeros((3, 4)), "b": np.zeros(5)}, folder / "weights.safetensors")
+    return folder
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    write_yaml(folder / "config.yaml", SimulateConfig(model="model.pt", steps=20).model_dump())
+    rows = ['#"Step","Time (ps)","Potential Energy (kJ/mole)"', "0,0.0,-1.5", "10,0.01,-1.4", "20,0"]
+    (folder / "ledger.csv").write_text("\n".join(rows))
+    (folder / "trajectory.dcd").touch()
+    return folder
+
+
+def test_checkpoint(checkpoint: Path) -> None:
+    facts = describe(checkpoint)
+    assert facts["kind"] == "checkpoint"
+    assert facts["elements"] == ["H", "O"]
+    assert facts["parameters"] == 17
+    assert facts["reference_energies_ev"] == {"H": -13.6, "O": -2042.0}
+    assert facts["metrics"] == {"forces_mae": 0.04}
+
+
+def test_damaged_checkpoint(checkpoint: Path) -> None:
+    (checkpoint / "weights.safetensors").write_bytes(b"\x10" * 20)
+    with pytest.raises(InputError, match="expected safetensors"):
+        describe(checkpoint)
+
+
+def test_run_in_progress_and_finished(run_folder: Path) -> None:
+    facts = describe(run_folder)
+    assert facts["kind"] == "run"
+    assert facts["status"] == "no summary: not ended"
+    assert (facts["last_step"], facts["segments"], facts["steps"]) == ("20", 1, 20)
+    write_json(run_folder / "summary.json", {"status": "finished"})
+    assert describe(run_folder)["status"] == "finished"
+
+
+def test_run_that_has_not_begun(run_folder: Path) -> None:
+    (run_folder / "ledger.csv").write_text("")
+    assert describe(run_folder)["ledger_rows"] == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        (TrainConfig(), "training configuration"),
+        (SimulateConfig(model="model.pt"), "simulation configuration"),
+    ],
+)
+def test_configurations(tmp_path: Path, config: TrainConfig | SimulateConfig, kind: str) -> None:
+    path = tmp_path / "config.yaml"
+    write_yaml(path, config.model_dump())
+    assert describe(path)["kind"] == kind
+
+
+def test_frames(tmp_path: Path, ethanol_frames: Frames) -> None:
+    path = tmp_path / "frames.xyz"
+    write_frames(path, ethanol_frames)
+    facts = describe(path)
+    assert facts["kind"] == "reference data"
+    assert facts["formulas"] == {"C2H6O": 12}
+    assert facts["labelled_frames"] == {"energy": 12, "forces": 12, "stress": 0}
+    energies = [frame.energy for frame in ethanol_frames]
+    assert facts["energy_range_ev"] == pytest.approx([min(energies), max(energies)])
+
+
+@pytest.mark.real_data
+def test_real_frames(real_data: Path) -> None:
+    facts = describe(real_data / "train.xyz")
+    assert facts["frames"] == 1000
+    assert facts["formulas"] == {"C2H6O": 1000}
+
+
+def foreign(folder: Path) -> list[Path]:
+    """Things that are none of ours."""
+    (folder / "empty").mkdir()
+    (folder / "other").mkdir()
+    (folder / "other" / "ledger.csv").touch()
+    (folder / "text.yaml").write_text("just words")
+    (folder / "keys.yaml").write_text("speed: 3\n")
+    (folder / "noise.bin").write_bytes(bytes(range(256)))
+    (folder / "nothing.xyz").touch()
+    np.savez(folder / "array.npz", a=np.zeros(3))
+    return [*sorted(folder.iterdir()), folder / "absent"]
+
+
+def test_anything_else_is_one_sentence(tmp_path: Path) -> None:
+    for path in foreign(tmp_path):
+        result = RUNNER.invoke(app, ["info", str(path)])
+        assert result.exit_code == 2, (path, result.output)
+        assert result.stderr.startswith("error: expected"), path
+        assert result.stderr.count("\n") == 1, path
+
+
+def test_lines_and_json_say_the_same(checkpoint: Path) -> None:
+    lines = RUNNER.invoke(app, ["info", str(checkpoint)]).stdout.splitlines()
+    facts: dict[str, Any] = json.loads(
+        RUNNER.invoke(app, ["info", str(checkpoint), "--json"]).stdout
+    )
+    assert [line.split()[0] for line in lines] == list(facts)
+    assert "forces_mae: 0.04" in lines[-1]

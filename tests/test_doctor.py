@@ -1,0 +1,130 @@
+"""The doctor: real checks pass here; a wrong torch, an abort and wrong numbers are told in words."""
+
+import json
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from fisher_mlip import doctor
+from fisher_mlip.doctor import Finding, Outcome
+
+WORKING = {
+    "acellera-openmmtorch-cpu": "1.10",
+    "torch": "2.12.1",
+    "vesin-torch": "0.6.2",
+    "e3nn": "0.6.0",
+}
+
+
+def failures(versions: dict[str, str]) -> list[str]:
+    findings = doctor.pair_findings(versions.get)
+    return [f"{f.subject}: {f.detail}" for f in findings if f.status == "failure"]
+
+
+def write_probe(folder: Path, code: str) -> Path:
+    probe = folder / "probe.py"
+    probe.write_text(code)
+    return probe
+
+
+def test_known_pairs() -> None:
+    assert failures(WORKING) == []
+    (line,) = [line for line in failures(WORKING | {"torch": "2.13.0"}) if "acellera" in line]
+    assert "needs torch >=2.10,<2.13" in line
+    assert "aborts" in line
+    official = {"openmmtorch": "1.5", "torch": "2.9.1"}
+    assert failures(official) == []
+    assert failures(official | {"torch": "2.10.0"})
+
+
+def test_two_providers_and_none() -> None:
+    assert "overwrite each other" in failures(WORKING | {"openmmtorch": "1.5"})[0]
+    assert "missing" in failures({"torch": "2.12.1"})[0]
+
+
+def test_an_untried_version_is_a_warning() -> None:
+    findings = doctor.pair_findings((WORKING | {"acellera-openmmtorch-cpu": "1.11"}).get)
+    assert findings[0].status == "warning"
+    assert "not tried" in findings[0].detail
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [("2.12.1+cu130", "ok"), ("2.13.0", "failure"), ("2.9.0", "failure"), (None, "failure")],
+)
+def test_requirements(found: str | None, status: str) -> None:
+    assert doctor.requirement_finding(Requirement("torch>=2.10,<2.13"), found).status == status
+
+
+def test_own_requirements_are_met_here() -> None:
+    findings = doctor.requirement_findings()
+    assert {"torch", "openmm"} <= {finding.subject for finding in findings}
+    assert doctor.is_healthy(findings)
+
+
+@pytest.mark.parametrize("platform", ["Reference", "CPU"])
+def test_torch_force_computes_here(platform: str) -> None:
+    finding = doctor.platform_finding(platform)
+    assert (finding.status, finding.subject) == ("ok", f"TorchForce on {platform}")
+
+
+def test_absent_platform_is_told() -> None:
+    finding = doctor.platform_finding("Abacus")
+    assert finding.status == "warning"
+    assert 'no registered Platform called "Abacus"' in finding.detail
+
+
+def test_neighbor_list_computes_here() -> None:
+    assert doctor.neighbor_finding(doctor.run_check("neighbor-list")).status == "ok"
+    assert doctor.neighbor_finding(Outcome({"error": 0.1})).status == "failure"
+    assert doctor.neighbor_finding(Outcome({"error": float("nan")})).status == "failure"
+
+
+@pytest.mark.parametrize("error", [0.01, float("nan"), float("inf")])
+def test_wrong_numbers_are_a_failure(error: float) -> None:
+    facts = {"energy_error": 0.0, "force_error": 1e-7, "tolerance": 1e-4}
+    assert doctor.accuracy_failure(Outcome(facts)) == ""
+    assert "wrong values" in doctor.accuracy_failure(Outcome(facts | {"force_error": error}))
+    assert "wrong values" in doctor.accuracy_failure(Outcome(facts | {"energy_error": error}))
+
+
+def test_an_abort_becomes_words(tmp_path: Path) -> None:
+    message = "  what():  PyObjectSlot INTERNAL ASSERT FAILED\\nframe #0: c10::Error::Error"
+    code = f"import os, sys\nprint({message!r}.replace(chr(92) + 'n', chr(10)), file=sys.stderr)\n"
+    outcome = doctor.run_check("x", probe=write_probe(tmp_path, code + "os.abort()"))
+    assert outcome.failure == (
+        "the process died of SIGABRT: what():  PyObjectSlot INTERNAL ASSERT FAILED"
+    )
+
+
+def test_an_exception_and_silence_become_words(tmp_path: Path) -> None:
+    raising = write_probe(tmp_path, "import sys\nsys.exit('ImportError: no libtorch.so')")
+    assert doctor.run_check("x", probe=raising).failure == "ImportError: no libtorch.so"
+    silent = write_probe(tmp_path, "raise SystemExit(1)")
+    assert doctor.run_check("x", probe=silent).failure == "it said nothing"
+
+
+def test_a_check_that_hangs_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PROBE_SECONDS", 0.5)
+    outcome = doctor.run_check("x", probe=write_probe(tmp_path, "import time\ntime.sleep(60)"))
+    assert "no answer" in outcome.failure
+
+
+def test_openmm_without_a_needed_platform_and_with_lost_plugins() -> None:
+    lost = "Error loading library /x/libOpenMMCUDA.so: libcuda.so.1: cannot open"
+    facts = {"platforms": ["Reference"], "plugin_failures": [lost], "python_force": False}
+    platforms, python_force, plugins = doctor.openmm_findings(Outcome(facts))
+    assert (platforms.status, platforms.detail) == ("failure", "without CPU")
+    assert python_force.status == "failure"
+    assert plugins.detail == "libcuda.so.1: cannot open (not loaded: OpenMMCUDA)"
+
+
+def test_torch_that_does_not_import_is_a_failure() -> None:
+    assert doctor.torch_finding(Outcome({}, "ImportError: libc10.so")).status == "failure"
+
+
+def test_json_holds_the_verdict() -> None:
+    findings = [Finding("a", "ok", "1"), Finding("b", "warning", "2")]
+    assert json.loads(doctor.as_json(findings))["ok"] is True
+    assert json.loads(doctor.as_json([*findings, Finding("c", "failure", "3")]))["ok"] is False

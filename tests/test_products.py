@@ -1,0 +1,137 @@
+"""Products appear whole or not at all, whatever interrupts their making."""
+
+import errno
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fisher_mlip.errors import InputError
+from fisher_mlip.products import (
+    read_json,
+    refuse_existing,
+    sha256_of_file,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_summary,
+    write_text,
+)
+
+
+class BrokenOffError(Exception):
+    """Stands for whatever ends a writer."""
+
+
+def test_whole_file_keeps_the_old_one_when_broken_off(tmp_path: Path) -> None:
+    path = tmp_path / "frames.xyz"
+    write_text(path, "old")
+    with pytest.raises(BrokenOffError), whole_file(path) as partial:
+        partial.write_text("half")
+        raise BrokenOffError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whole_file_keeps_the_suffix_and_appears_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "frames.xyz"
+    with whole_file(path) as partial:
+        partial.write_text("all")
+        assert partial.suffix == ".xyz"
+        assert partial.parent == path.parent
+        assert not path.exists()
+    assert path.read_text() == "all"
+
+
+def test_full_disk_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "summary.json"
+    write_json(path, {"a": 1})
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(path, {"a": 2})
+    assert read_json(path) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+SLOW_WRITER = """
+import sys, time
+from pathlib import Path
+from fisher_mlip.products import whole_folder
+with whole_folder(Path(sys.argv[1])) as partial:
+    (partial / "weights").write_text("half")
+    print("begun", flush=True)
+    time.sleep(60.0)
+"""
+
+
+def test_killed_writer_leaves_nothing_under_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    command = [sys.executable, "-c", SLOW_WRITER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "begun\n"
+        writer.kill()
+    assert not path.exists()
+    refuse_existing(path)
+
+
+def test_whole_folder_is_renamed_when_complete(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    with whole_folder(path) as partial:
+        (partial / "a").write_text("1")
+        assert not (path / "a").exists()
+    assert (path / "a").read_text() == "1"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_whole_folder_refuses_and_overwrites(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(InputError, match="exists"), whole_folder(path):
+        pytest.fail("entered a folder that exists")
+    with whole_folder(path, overwrite=True) as partial:
+        (partial / "new").touch()
+    assert [entry.name for entry in path.iterdir()] == ["new"]
+
+
+def test_whole_folder_keeps_the_old_one_when_broken_off(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "old").touch()
+    with pytest.raises(BrokenOffError), whole_folder(path, overwrite=True) as partial:
+        (partial / "new").touch()
+        raise BrokenOffError
+    assert [entry.name for entry in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_summary_has_no_nan(tmp_path: Path) -> None:
+    content = {"a": math.nan, "b": [math.inf, 1.5], "c": {"path": tmp_path}}
+    path = write_summary(tmp_path, content)
+    assert path == tmp_path / "summary.json"
+    assert read_json(path) == {"a": None, "b": [None, 1.5], "c": {"path": str(tmp_path)}}
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "\x00"])
+def test_read_json_refuses(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=str(path)):
+        read_json(path)
+    with pytest.raises(InputError, match="found none"):
+        read_json(tmp_path / "absent.json")
+
+
+def test_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256_of_file(path).startswith("ba7816bf8f01cfea")  # FIPS 180-2, B.1
