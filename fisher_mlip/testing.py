@@ -158,7 +158,7 @@ def assert_equivariant(
         turned_energy, turned_forces = energy_and_forces(positions @ operation.T + shift)
         if not abs(turned_energy - energy) <= tolerance:
             raise AssertionError(f"energy changes by {turned_energy - energy:.3e} eV when moved")
-        _assert_close("forces of the moved molecule", turned_forces, forces @ operation.T, tolerance)
+        _assert_close("moved forces", turned_forces, forces @ operation.T, tolerance)
 
 
 def _assert_close(what: str, found: FloatArray, expected: FloatArray, tolerance: float) -> None:

@@ -1,5 +1,6 @@
 """An exported potential as openmm-torch's TorchForce."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,11 @@ def torch_force(
         periodic = topology.getPeriodicBoxVectors() is not None
     molecules = _bonded_molecules(topology) if independent_molecules else None
     module = artefact.bind(atomic_numbers, periodic=periodic, skin=skin, molecules=molecules)
-    force = openmmtorch.TorchForce(module)
+    with warnings.catch_warnings():
+        # The constructor copies the module through torch.jit.save, which torch 2.12 calls
+        # deprecated; made an error, that warning would abort the process inside C++.
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
+        force = openmmtorch.TorchForce(module)
     force.setUsesPeriodicBoundaryConditions(periodic)
     return force
 

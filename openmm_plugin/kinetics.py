@@ -48,8 +48,12 @@ def on_step_velocities(integrator: Integrator, state: State, masses: FloatArray)
 
 
 def kinetic_energies(velocities: FloatArray, masses: FloatArray) -> FloatArray:
-    """Return each atom's kinetic energy, (n_atoms,), kJ/mol, from nm/ps and amu."""
-    return np.asarray(0.5 * masses * np.square(velocities).sum(axis=1))
+    """Return each atom's kinetic energy, (n_atoms,), kJ/mol, from nm/ps and amu.
+
+    It is infinite for a run that has blown up; who asks for it looks at that.
+    """
+    with np.errstate(over="ignore"):
+        return np.asarray(0.5 * masses * np.square(velocities).sum(axis=1))
 
 
 def atomic_degrees_of_freedom(masses: FloatArray, momentum_groups: IntArray | None) -> FloatArray:

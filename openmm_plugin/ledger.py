@@ -99,7 +99,8 @@ def _is_periodic(simulation: Simulation) -> bool:
 def _max_force(state: State) -> float:
     force_unit = unit.kilojoule_per_mole / unit.nanometer
     forces = np.asarray(state.getForces(asNumpy=True).value_in_unit(force_unit))
-    return float(np.linalg.norm(forces, axis=1).max())
+    with np.errstate(over="ignore"):
+        return float(np.linalg.norm(forces, axis=1).max())
 
 
 def _volume_and_density(state: State, masses: FloatArray) -> list[float]:

@@ -26,7 +26,7 @@ class MoleculeEnergyReporter(RowReporter):
     Args:
         file: path of the CSV file.
         interval: steps between rows.
-        module: the potential as bound for these atoms, such as `force.getModule()`.
+        module: the potential, bound for these atoms and molecules by the artefact.
         molecules: (n_atoms,), index of each atom's molecule.
         append: go on with a file that has its header and its row of the current step.
     """

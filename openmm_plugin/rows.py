@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class RowReporter(ABC):
     def __init__(self, file: str | Path, interval: int, *, append: bool = False) -> None:
         self._interval = int(interval)
         self._starts = not append
-        self._file = Path(file).open("ab" if append else "wb", buffering=0)
+        self._file = FileIO(file, "a" if append else "w")
 
     @abstractmethod
     def header(self, simulation: Simulation) -> list[str]:
@@ -60,6 +61,11 @@ class RowReporter(ABC):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def __del__(self) -> None:
+        """Close the file; OpenMM never tells a reporter that it is done."""
+        if hasattr(self, "_file"):
+            self.close()
 
     def _start(self, simulation: Simulation) -> None:
         self._starts = False

@@ -1,11 +1,16 @@
 """The trajectory by mdtraj's reporter, with positions as they are integrated."""
 
 import errno
+import warnings
 from pathlib import Path
 
+import numpy as np
 from mdtraj.reporters import DCDReporter
-from openmm import State
+from mdtraj.utils.validation import TypeCastPerformanceWarning
+from openmm import State, unit
 from openmm.app import Simulation
+
+from fisher_mlip.errors import UnstableRunError
 
 
 class UnwrappedDCDReporter(DCDReporter):  # type: ignore[misc]
@@ -30,12 +35,17 @@ class UnwrappedDCDReporter(DCDReporter):  # type: ignore[misc]
         """Write the frame of the current step.
 
         Raises:
+            UnstableRunError: a position is not finite.
             OSError: the disk is full or failed; mdtraj raises a TypeError while it looks up the
                 words for that.
         """
+        if not np.isfinite(state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)).all():
+            raise UnstableRunError(f"a position at step {simulation.currentStep} is not finite")
         try:
-            super().report(simulation, state)
+            with warnings.catch_warnings():
+                # DCD holds float32; OpenMM has float64, and mdtraj says so at every frame.
+                warnings.simplefilter("ignore", TypeCastPerformanceWarning)
+                super().report(simulation, state)
         except (TypeError, OSError) as failure:
-            raise OSError(
-                errno.EIO, "cannot write the trajectory, is the disk full?", self._path
-            ) from failure
+            reason = "cannot write the trajectory, is the disk full?"
+            raise OSError(errno.EIO, reason, self._path) from failure

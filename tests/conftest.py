@@ -6,12 +6,18 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENMM_CPU_THREADS"):
     os.environ[_name] = "1"
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from fisher_mlip.config import DtypeName, ModelConfig
 from fisher_mlip.data.frames import Frame, Frames
 from fisher_mlip.testing import ethanol, morse_energy_and_forces
+
+if TYPE_CHECKING:
+    from fisher_mlip.export import Artefact
+    from fisher_mlip.model import Checkpoint
 
 REFERENCE_ENERGIES = {1: -13.6, 6: -1030.0, 8: -2042.0}
 
@@ -39,3 +45,40 @@ def ethanol_frames() -> Frames:
         energy, forces = morse_energy_and_forces(numbers, moved)
         frames.append(Frame(numbers, moved, energy=energy + offset, forces=forces))
     return Frames(tuple(frames), dict(REFERENCE_ENERGIES), source="Morse ethanol")
+
+
+@pytest.fixture(scope="session")
+def fitted_checkpoint(ethanol_frames: Frames) -> "Checkpoint":
+    """A small float64 model whose readout is solved for on `ethanol_frames`: it holds ethanol."""
+    import torch
+
+    from fisher_mlip.fisher import finetune
+    from fisher_mlip.model import Checkpoint, CheckpointConfig, new_network
+
+    torch.manual_seed(0)
+    config = CheckpointConfig(
+        model=ModelConfig(
+            features=16, max_degree=1, num_iterations=2, num_basis_functions=8, radial_width=8
+        ),
+        elements=ethanol_frames.elements,
+        reference_energies=ethanol_frames.reference_energies,
+        dtype="float64",
+    )
+    network = new_network(config)
+    network.message_scale.fill_(0.35)
+    untrained = Checkpoint(network.eval(), config)
+    part = ethanol_frames.subset(range(9)), ethanol_frames.subset(range(9, 12))
+    return finetune(untrained, *part).checkpoint
+
+
+@pytest.fixture(scope="session", params=["float64", "float32"])
+def exported(
+    request: pytest.FixtureRequest,
+    fitted_checkpoint: "Checkpoint",
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Artefact":
+    """The fitted model as an artefact, in each dtype."""
+    from fisher_mlip.export import write_artefact
+
+    dtype: DtypeName = request.param
+    return write_artefact(tmp_path_factory.mktemp(dtype), fitted_checkpoint, dtype)

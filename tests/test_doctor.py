@@ -1,4 +1,7 @@
-"""The doctor: real checks pass here; a wrong torch, an abort and wrong numbers are told in words."""
+"""The doctor: a wrong torch, an abort and wrong numbers are told in words.
+
+That the real checks pass in this environment is tested in cli/test_doctor.py.
+"""
 
 import json
 from pathlib import Path
@@ -63,20 +66,29 @@ def test_own_requirements_are_met_here() -> None:
     assert doctor.is_healthy(findings)
 
 
-@pytest.mark.parametrize("platform", ["Reference", "CPU"])
-def test_torch_force_computes_here(platform: str) -> None:
+@pytest.mark.parametrize(
+    ("platform", "native_failure", "status", "words"),
+    [
+        ("CPU", "", "failure", "SIGABRT"),
+        ("CUDA", "", "warning", "SIGABRT"),
+        ("CUDA", "no device", "warning", "the platform itself does not run: no device"),
+    ],
+)
+def test_a_platform_that_fails(
+    monkeypatch: pytest.MonkeyPatch, platform: str, native_failure: str, status: str, words: str
+) -> None:
+    right = {"energy_error": 0.0, "force_error": 0.0, "tolerance": 1e-4}
+    outcomes = {
+        ("torch-force", platform): Outcome({}, "SIGABRT"),
+        ("native-force", platform): Outcome(right, native_failure),
+    }
+    monkeypatch.setattr(doctor, "run_check", lambda *check: outcomes[check])
     finding = doctor.platform_finding(platform)
-    assert (finding.status, finding.subject) == ("ok", f"TorchForce on {platform}")
+    assert (finding.status, finding.detail) == (status, words)
 
 
-def test_absent_platform_is_told() -> None:
-    finding = doctor.platform_finding("Abacus")
-    assert finding.status == "warning"
-    assert 'no registered Platform called "Abacus"' in finding.detail
-
-
-def test_neighbor_list_computes_here() -> None:
-    assert doctor.neighbor_finding(doctor.run_check("neighbor-list")).status == "ok"
+def test_wrong_neighbors_are_a_failure() -> None:
+    assert doctor.neighbor_finding(Outcome({"error": 1e-15})).status == "ok"
     assert doctor.neighbor_finding(Outcome({"error": 0.1})).status == "failure"
     assert doctor.neighbor_finding(Outcome({"error": float("nan")})).status == "failure"
 
@@ -128,3 +140,15 @@ def test_json_holds_the_verdict() -> None:
     findings = [Finding("a", "ok", "1"), Finding("b", "warning", "2")]
     assert json.loads(doctor.as_json(findings))["ok"] is True
     assert json.loads(doctor.as_json([*findings, Finding("c", "failure", "3")]))["ok"] is False
+
+
+def test_the_telling_line_of_a_real_mismatch() -> None:
+    """As printed by openmm-torch 1.10 under torch 2.13.0."""
+    stderr = """\
+Warning: importing 'simtk.openmm' is deprecated.  Import 'openmm' instead.
+OpenMMException: interpreter INTERNAL ASSERT FAILED at "PyObjectSlot.h":30, please report a bug
+Exception raised from load_pyobj_interpreter at PyObjectSlot.h:30 (most recent call first):
+frame #0: c10::Error::Error(c10::SourceLocation, std::string) + 0x9d (0x7f3b in libc10.so)
+frame #27: _start + 0x21 (0x555a4244f081 in python)
+"""
+    assert doctor.telling_line(stderr).startswith("OpenMMException: interpreter INTERNAL ASSERT")

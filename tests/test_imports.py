@@ -99,15 +99,15 @@ def _is_refusing_pickle(call: ast.Call) -> bool:
 
 
 def long_functions(module: str, tree: ast.Module) -> list[str]:
-    """Find functions over the ceiling; docstrings do not count."""
+    """Find bodies over the ceiling; signatures (a command's are its options) and docstrings do
+    not count."""
     found = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
-        first = node.body[0]
         is_documented = ast.get_docstring(node, clean=False) is not None
-        prose = (first.end_lineno or 0) - first.lineno + 1 if is_documented else 0
-        lines = (node.end_lineno or 0) - node.lineno + 1 - prose
+        body = node.body[1:] if is_documented else node.body
+        lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
         if lines > FUNCTION_LINES:
             found.append(f"{module}.{node.name} has {lines} lines")
     return found
@@ -131,15 +131,23 @@ def test_shipped_code_follows(rule: Rule) -> None:
     assert violations(rule, PACKAGE, "openmm_plugin") == []
 
 
-@pytest.mark.parametrize("rule", [unsafe_loading, long_functions])
-def test_whole_tree_follows(rule: Rule) -> None:
-    assert violations(rule, PACKAGE, "openmm_plugin", "scripts", "examples", "tests") == []
+def test_what_reads_users_files_is_safe() -> None:
+    assert violations(unsafe_loading, PACKAGE, "openmm_plugin", "scripts", "examples") == []
+
+
+def test_functions_are_small() -> None:
+    folders = (PACKAGE, "openmm_plugin", "scripts", "examples", "tests")
+    assert violations(long_functions, *folders) == []
 
 
 def test_files_are_small() -> None:
     folders = (PACKAGE, "openmm_plugin", "scripts", "examples", "tests")
-    found = [long_file(module_name(path), path.read_text()) for path in sources(*folders)]
-    assert sum(found, []) == []
+    found = [
+        line
+        for path in sources(*folders)
+        for line in long_file(module_name(path), path.read_text())
+    ]
+    assert found == []
 
 
 def test_no_utils() -> None:

@@ -11,9 +11,7 @@ from fisher_mlip import units
 def test_energy_conversions_agree_with_openmm() -> None:
     electronvolt = unit.elementary_charge * unit.volt
     ours = units.KJ_PER_MOL_PER_EV
-    theirs = (1.0 * electronvolt * unit.AVOGADRO_CONSTANT_NA).value_in_unit(
-        unit.kilojoule_per_mole
-    )
+    theirs = (1.0 * electronvolt * unit.AVOGADRO_CONSTANT_NA).value_in_unit(unit.kilojoule_per_mole)
     assert ours == pytest.approx(theirs, rel=1e-7)
     assert ours == pytest.approx(96.48533212331, rel=1e-12)  # CODATA 2018, F in kC/mol
 
@@ -36,7 +34,7 @@ def test_conversions_agree_with_ase(ours: float, theirs: float) -> None:
 
 def test_boltzmann_constants_agree() -> None:
     product = units.BOLTZMANN_EV_PER_K * units.KJ_PER_MOL_PER_EV
-    assert units.BOLTZMANN_KJ_PER_MOL_K == pytest.approx(product, rel=1e-14)
+    assert pytest.approx(product, rel=1e-14) == units.BOLTZMANN_KJ_PER_MOL_K
 
 
 def test_force_conversion_is_energy_over_length() -> None:

@@ -1,1 +1,17 @@
-"""analysis"""
+"""Analysis: run folders -> `Report` -> report.html, PNGs and summary.json."""
+
+from fisher_mlip.analysis.config import AnalysisConfig
+from fisher_mlip.analysis.html import Section, write_report
+from fisher_mlip.analysis.report import Report, RunReport, analyze_runs
+from fisher_mlip.analysis.run import Run, read_run
+
+__all__ = [
+    "AnalysisConfig",
+    "Report",
+    "Run",
+    "RunReport",
+    "Section",
+    "analyze_runs",
+    "read_run",
+    "write_report",
+]

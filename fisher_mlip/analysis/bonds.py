@@ -109,4 +109,5 @@ def _lengths(frame: Frame, bonds: IntArray) -> FloatArray:
     vectors = frame.positions[bonds[:, 1]] - frame.positions[bonds[:, 0]]
     if not frame.is_periodic:
         return np.asarray(np.linalg.norm(vectors, axis=1))
-    return np.asarray(find_mic(vectors, frame.cell, frame.pbc)[1])
+    _, lengths = find_mic(vectors, frame.cell, frame.pbc)  # type: ignore[no-untyped-call]
+    return np.asarray(lengths)

@@ -129,7 +129,7 @@ def _block_errors(
         starts = rng.integers(0, n_rows - block + 1, n_blocks)
         rows = (starts[:, None] + within).ravel()[:n_rows]
         errors[sample] = weights @ residuals[rows]
-    return errors - errors.mean()
+    return np.asarray(errors - errors.mean())
 
 
 def _widening(tau: float, block: int, samples: float) -> float:

@@ -53,10 +53,8 @@ class MoleculeDrift:
     @property
     def spread_quantiles(self) -> tuple[float, float, float]:
         """5 %, 50 % and 95 % of the spreads, eV."""
-        ordered = np.sort(self.spread)
-        n = len(ordered)
-        low, middle, high = (float(ordered[round(q * (n - 1))]) for q in (0.05, 0.5, 0.95))
-        return low, middle, high
+        low, middle, high = order_statistics(self.spread[None], (0.05, 0.5, 0.95))
+        return float(low[0]), float(middle[0]), float(high[0])
 
     @property
     def n_above(self) -> int:
@@ -73,6 +71,20 @@ def quantiles(values: FloatArray) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     low, middle, high = (float(q) for q in np.quantile(values, (0.05, 0.5, 0.95)))
     return low, middle, high
+
+
+def order_statistics(values: FloatArray, fractions: tuple[float, ...]) -> FloatArray:
+    """Return quantiles without interpolation, which infinite values would turn into NaN.
+
+    Args:
+        values: (n_rows, n), may hold infinities.
+        fractions: 0 to 1.
+
+    Returns:
+        (n_fractions, n_rows).
+    """
+    places = [round(fraction * (values.shape[1] - 1)) for fraction in fractions]
+    return np.asarray(np.sort(values, axis=1)[:, places].T)
 
 
 def energy_drift(

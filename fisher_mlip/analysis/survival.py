@@ -51,7 +51,8 @@ def kaplan_meier(time_ps: FloatArray, is_event: BoolArray) -> KaplanMeier:
         is_event: (n,), whether it was an event.
 
     Source: E. L. Kaplan, P. Meier, JASA 53, 457 (1958); the band is Greenwood's variance on the
-        log(-log S) scale (Kalbfleisch and Prentice), which stays between 0 and 1.
+        log(-log S) scale (Kalbfleisch and Prentice), which stays between 0 and 1; before the first
+        event the lower end is the exact one-sided one, 0.05^(1/n).
     """
     events = np.unique(time_ps[is_event])
     at_risk = (time_ps[None, :] >= events[:, None]).sum(axis=1)
@@ -64,9 +65,13 @@ def kaplan_meier(time_ps: FloatArray, is_event: BoolArray) -> KaplanMeier:
         low, high = np.exp(log * np.exp(width)), np.exp(log * np.exp(-width))
     # When none is left Greenwood's variance is undefined: the curve is known to be at zero.
     low, high = (np.where(survival > 0.0, edge, 0.0) for edge in (low, high))
+    # Before the first event it is zero, which would claim certainty: the exact end instead.
+    unbroken = 0.05 ** (1.0 / len(time_ps))
     return KaplanMeier(
         np.concatenate([[0.0], events]),
-        *(np.concatenate([[1.0], curve]) for curve in (survival, low, high)),
+        np.concatenate([[1.0], survival]),
+        np.concatenate([[unbroken], low]),
+        np.concatenate([[1.0], high]),
         float(time_ps.max()),
     )
 

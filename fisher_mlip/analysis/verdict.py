@@ -85,19 +85,19 @@ def limits_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> tupl
 
 
 def signed(value: float) -> str:
-    """Return three significant digits with a sign; real minus signs are left to typography."""
-    return f"{value:+.3g}"
+    """Return three significant digits with a sign."""
+    return f"{float(f'{value:.3g}'):+g}"
 
 
 def number(value: float) -> str:
     """Return three significant digits."""
-    return f"{value:.3g}"
+    return f"{float(f'{value:.3g}'):g}"
 
 
 def bonds_of(counts: dict[str, int]) -> str:
     """Return the kinds of bond that broke first, most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count} x {name}" for name, count in ordered)
+    return ", ".join(f"{count} × {name}" for name, count in ordered)
 
 
 def _is_conserved(run: Run) -> bool:
@@ -109,7 +109,7 @@ def _bonds_in_words(run: Run, stability: Stability | None) -> str:
         return f"no bonds watched in {run.duration_ps:.4g} ps"
     watched = f"{stability.curve.end_ps:.4g} ps"
     if not stability.n_broken:
-        return f"no bond broke in {watched} x {_molecules(stability.n_watched)}"
+        return f"no bond broke in {watched} × {_molecules(stability.n_watched)}"
     median = stability.curve.median_ps
     half = f"{median:.3g} ps" if np.isfinite(median) else f"beyond {watched}"
     return (

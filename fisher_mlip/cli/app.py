@@ -4,14 +4,21 @@
 cannot be used; 3 a run became unstable; 130 interrupted.
 """
 
-import importlib
-import importlib.util
+from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from fisher_mlip import __version__
+from fisher_mlip.cli.analyze import analyze
+from fisher_mlip.cli.data import data_app
+from fisher_mlip.cli.doctor import doctor
+from fisher_mlip.cli.export import export
+from fisher_mlip.cli.finetune import finetune
+from fisher_mlip.cli.info import info
+from fisher_mlip.cli.simulate import simulate
+from fisher_mlip.cli.train import train
 from fisher_mlip.errors import InputError, UnstableRunError
 
 PIPELINE = "Pipeline: frames -> model -> artefact -> run -> report"
@@ -46,6 +53,7 @@ app = typer.Typer(
     name="fisher-mlip",
     cls=FailuresInWords,
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -99,19 +107,11 @@ def _exit_code(failure: BaseException) -> int:
     return next((code for kind, code in codes.items() if isinstance(failure, kind)), 1)
 
 
-# DEVELOPMENT ONLY, replaced by plain imports when every module exists
-def _register(name: str, attribute: str, panel: str) -> None:
-    if importlib.util.find_spec(f"fisher_mlip.cli.{name}") is None:
-        return
-    thing = getattr(importlib.import_module(f"fisher_mlip.cli.{name}"), attribute)
-    if isinstance(thing, typer.Typer):
-        app.add_typer(thing, name=name, rich_help_panel=panel)
-    else:
-        app.command(name, rich_help_panel=panel)(thing)
-
-
-_register("data", "data_app", PIPELINE)
-for _name in ("train", "finetune", "export", "simulate", "analyze"):
-    _register(_name, _name, PIPELINE)
-for _name in ("quickstart", "info", "doctor"):
-    _register(_name, _name, ASIDE)
+COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    PIPELINE: (train, finetune, export, simulate, analyze),
+    ASIDE: (info, doctor),
+}
+app.add_typer(data_app, name="data", rich_help_panel=PIPELINE)
+for _panel, _commands in COMMANDS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)

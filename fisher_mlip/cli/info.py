@@ -2,8 +2,7 @@
 
 import csv
 import json
-import zipfile
-from collections import Counter
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,9 +50,14 @@ def describe(path: Path) -> Facts:
         raise InputError(f"expected a file or folder '{path}', found none")
     if path.suffix in {".yaml", ".yml"}:
         return _describe_config(path)
-    if zipfile.is_zipfile(path) and path.suffix != ".npz":
+    if path.suffix != ".npz" and _is_archive(path):
         return _describe_artefact(path)
     return _describe_frames(path)
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(4) == b"PK\x03\x04"
 
 
 def _describe_folder(folder: Path) -> Facts:
@@ -87,7 +91,7 @@ def _describe_checkpoint(folder: Path) -> Facts:
         "kind": "checkpoint",
         "elements": _symbols(config.elements),
         **config.model.model_dump(),
-        "parameters": sum(_product(shape) for shape in shapes),
+        "parameters": sum(math.prod(shape) for shape in shapes),
         "dtype": config.dtype,
         "reference_energies_ev": _by_symbol(config.reference_energies),
         "data_hash": config.data_hash,
@@ -148,26 +152,9 @@ def _describe_config(path: Path) -> Facts:
 
 def _describe_frames(path: Path) -> Facts:
     from fisher_mlip.data import read_frames
+    from fisher_mlip.data.overview import describe_frames
 
-    frames = read_frames(path)
-    formulas = Counter(_formula(frame.atomic_numbers) for frame in frames)
-    labels = {
-        "energy": sum(frame.energy is not None for frame in frames),
-        "forces": sum(frame.forces is not None for frame in frames),
-        "stress": sum(frame.stress is not None for frame in frames),
-    }
-    energies = [frame.energy for frame in frames if frame.energy is not None]
-    return {
-        "kind": "reference data",
-        "frames": len(frames),
-        "periodic_frames": sum(frame.is_periodic for frame in frames),
-        "formulas": dict(formulas.most_common(8)),
-        "elements": _symbols(frames.elements),
-        "labelled_frames": labels,
-        "energy_range_ev": [min(energies), max(energies)] if energies else None,
-        "reference_energies_ev": _by_symbol(frames.reference_energies),
-        "content_hash": frames.content_hash(),
-    }
+    return {"kind": "reference data", **describe_frames(read_frames(path))}
 
 
 def _symbols(numbers: list[int]) -> list[str]:
@@ -178,19 +165,6 @@ def _symbols(numbers: list[int]) -> list[str]:
 
 def _by_symbol(energies: Mapping[int, float]) -> dict[str, float]:
     return dict(zip(_symbols(list(energies)), energies.values(), strict=True))
-
-
-def _formula(numbers: Any) -> str:
-    from ase.formula import Formula
-
-    return str(Formula.from_list(_symbols(list(numbers))).format("hill"))
-
-
-def _product(shape: list[int]) -> int:
-    total = 1
-    for length in shape:
-        total *= length
-    return total
 
 
 def _one_line(value: Any) -> str:

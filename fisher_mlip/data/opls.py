@@ -19,23 +19,30 @@ from fisher_mlip.units import (
     NM_PER_ANGSTROM,
 )
 
-# Å; a smaller box takes the largest cutoff that a cell of its size allows.
+# Å.
 CUTOFF = 10.0
 _CUTOFF_PER_BOX_WIDTH = 0.45
 _SWITCH_FROM = 0.9
 _STRAIN = 1e-4
 
 
-def reference_system(molecules: int, cell: FloatArray | None = None) -> Any:
+def reference_system(
+    molecules: int,
+    cell: FloatArray | None = None,
+    *,
+    cutoff: float = CUTOFF,
+    ewald_tolerance: float = 1e-5,
+) -> Any:
     """Return the `openmm.System` of interacting molecules.
 
     Without a cell every pair interacts. With one, Coulomb is PME and Lennard-Jones is switched
-    off smoothly over the last tenth of the cutoff, with the long-range correction; the cutoff is
-    10 Å or 0.45 of the smallest width of the box.
+    off smoothly over the last tenth of the cutoff, with the long-range correction.
 
     Args:
         molecules: how many.
         cell: (3, 3), Å, rows are vectors, lower triangular.
+        cutoff: Å; no more than 0.45 of the smallest width of the box is taken.
+        ewald_tolerance: OpenMM's error tolerance of PME.
     """
     from openmm import CustomNonbondedForce, NonbondedForce, app, unit
 
@@ -43,12 +50,12 @@ def reference_system(molecules: int, cell: FloatArray | None = None) -> Any:
     topology = ethanol_topology(molecules, cell)
     if cell is None:
         return force_field.createSystem(topology, nonbondedMethod=app.NoCutoff)
-    cutoff = periodic_cutoff(cell)
+    cutoff = min(cutoff, _CUTOFF_PER_BOX_WIDTH * _smallest_width(cell))
     system = force_field.createSystem(
         topology,
         nonbondedMethod=app.PME,
         nonbondedCutoff=cutoff * unit.angstrom,
-        ewaldErrorTolerance=1e-5,
+        ewaldErrorTolerance=ewald_tolerance,
     )
     for force in system.getForces():
         if isinstance(force, CustomNonbondedForce):
@@ -86,12 +93,6 @@ def independent_system(molecules: int) -> Any:
             pairs.addBond(first + molecule * size, second + molecule * size, parameters)
     system.addForce(pairs)
     return system
-
-
-def periodic_cutoff(cell: FloatArray) -> float:
-    """Return the cutoff used in a periodic box, Å."""
-    widths = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    return float(min(CUTOFF, _CUTOFF_PER_BOX_WIDTH * widths.min()))
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,10 @@ class OplsEthanol:
 
         system = reference_system(self.molecules, self.cell)
         return Context(system, VerletIntegrator(0.001), Platform.getPlatformByName("Reference"))
+
+
+def _smallest_width(cell: FloatArray) -> float:
+    return float((1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)).min())
 
 
 def _molecule_pairs(

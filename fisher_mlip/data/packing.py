@@ -82,7 +82,7 @@ def _instructions(molecules: int, length: float, seed: int) -> str:
             "output packed.xyz",
             f"seed {seed % 2_000_000 + 1}",
             f"pbc {length:.6f} {length:.6f} {length:.6f}",
-            "nloop 60",
+            "nloop 30",
             "structure molecule.xyz",
             f"  number {molecules}",
             "end structure",

@@ -18,7 +18,7 @@ class ReferenceEnergies:
 
     Attributes:
         energies: eV by atomic number.
-        origin: in words: isolated atoms given, or a composition fit and its rank.
+        origin: in words: isolated atoms given with the frames, or a composition fit and its rank.
         fitted: whether they are a fit.
     """
 
@@ -42,7 +42,9 @@ def resolve_reference_energies(frames: Frames) -> ReferenceEnergies:
             f"expected the isolated-atom energy of every element in '{frames.source}', found none "
             f"for {names}: add an IsolatedAtom frame or name a file of reference energies"
         )
-    return ReferenceEnergies(dict(frames.reference_energies), "isolated atoms, given", fitted=False)
+    return ReferenceEnergies(
+        dict(frames.reference_energies), "isolated atoms given with the frames", fitted=False
+    )
 
 
 def fit_reference_energies(frames: Frames) -> ReferenceEnergies:

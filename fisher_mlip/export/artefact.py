@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from e3nn.util.jit import script
 
 from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import IntArray
@@ -21,6 +20,7 @@ from fisher_mlip.export.manifest import (
     read_manifest,
 )
 from fisher_mlip.export.openmm_module import OpenMMModule
+from fisher_mlip.export.torchscript import load_script, save_script
 from fisher_mlip.model.checkpoint import Checkpoint, torch_dtype
 from fisher_mlip.model.graph import species_of
 from fisher_mlip.products import write_text
@@ -58,11 +58,7 @@ class Artefact:
         if periodic and molecules is not None:
             raise InputError("independent molecules have no periodic images: use one or the other")
         species = torch.from_numpy(species_of(np.asarray(atomic_numbers), self.manifest.elements))
-        try:
-            module = torch.jit.load(str(self.path), map_location="cpu")
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(f"torch cannot load '{self.path}': {reason}") from None
+        module = load_script(self.path)
         module.species = species
         module.periodic = periodic
         module.skin = float(skin)
@@ -113,9 +109,8 @@ def write_artefact(
     network.requires_grad_(False)
     manifest = make_manifest(checkpoint.config, chosen, weights_hash(network))
     text = manifest.model_dump_json(indent=2)
-    module = script(OpenMMModule(network).eval())
     path = folder / MODEL_NAME
-    torch.jit.save(module, str(path), _extra_files={MANIFEST_NAME: text})
+    save_script(OpenMMModule(network).eval(), path, {MANIFEST_NAME: text})
     write_text(folder / MANIFEST_NAME, text + "\n")
     return load_artefact(path)
 

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def read_manifest(path: Path) -> Manifest:
             damaged = archive.testzip()
             names = [n for n in archive.namelist() if n.endswith(f"/extra/{MANIFEST_NAME}")]
             text = archive.read(names[0]).decode() if names else ""
-    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError) as error:
         raise InputError(f"'{model}' is no whole exported model: {error}") from None
     if damaged:
         raise InputError(f"'{model}' is damaged: its part '{damaged}' fails its checksum")

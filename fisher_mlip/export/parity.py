@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fisher_mlip.config import DtypeName
-from fisher_mlip.data.frames import Frame, FloatArray
+from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact
 from fisher_mlip.model.checkpoint import Checkpoint, torch_dtype
@@ -56,7 +56,7 @@ def artefact_forces(artefact: Artefact, frame: Frame) -> tuple[float, FloatArray
     energy = module(positions, box)
     (gradient,) = torch.autograd.grad(energy, positions)
     forces: FloatArray = -gradient.numpy() / KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
-    return float(energy) / KJ_PER_MOL_PER_EV, forces
+    return float(energy.detach()) / KJ_PER_MOL_PER_EV, forces
 
 
 def compare(artefact: Artefact, checkpoint: Checkpoint, frames: Sequence[Frame]) -> Parity:

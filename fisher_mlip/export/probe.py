@@ -7,6 +7,7 @@ a broken installation must not keep its own diagnosis from running.
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ FloatArray = npt.NDArray[np.float64]
 
 class Harmonic(torch.nn.Module):
     """Springs to fixed points: U = k/2 Σ|x - x0|²."""
+
+    anchors: torch.Tensor
 
     def __init__(self, anchors: FloatArray) -> None:
         super().__init__()
@@ -128,7 +131,7 @@ def _compare(
     }
 
 
-CHECKS = {
+CHECKS: dict[str, Callable[..., dict[str, Any]]] = {
     "torch": torch_facts,
     "openmm": openmm_facts,
     "neighbor-list": neighbor_list,

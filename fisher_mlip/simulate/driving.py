@@ -21,6 +21,7 @@ from openmm_plugin.kinetics import atomic_degrees_of_freedom
 
 NS_PER_FS = 1e-6
 SECONDS_PER_DAY = 86400.0
+ROLES = ("config", "topology", "reference", "ledger", "molecules", "state", "checkpoint")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +131,10 @@ def _paths(run: Run) -> dict[str, Any]:
     """Return the names of the files that are there, by role."""
     folder = run.folder
     roles: dict[str, Any] = {
-        role: getattr(folder, role).name
-        for role in ("config", "topology", "reference", "ledger", "molecules", "state")
-        + ("checkpoint", "unstable")
-        if getattr(folder, role).exists()
+        role: getattr(folder, role).name for role in ROLES if getattr(folder, role).exists()
     }
+    if folder.unstable.exists():
+        roles["unstable"] = folder.unstable.name
     names = [segment["file"] for segment in run.segments]
     return roles | {"trajectory": [name for name in names if (folder.path / name).exists()]}
 

@@ -14,6 +14,7 @@ from openmm.app import Simulation
 
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.simulate.platform import choose_platform
 from fisher_mlip.simulate.systems import MolecularSystem
@@ -58,14 +59,24 @@ def build_simulation(
 
 
 def set_start(simulation: Simulation, molecular: MolecularSystem, config: SimulateConfig) -> None:
-    """Put the simulation at step 0: positions, and velocities at the temperature."""
+    """Put the simulation at step 0: positions, and velocities at the temperature.
+
+    Raises:
+        InputError: a force is not finite.
+    """
     masses = molecular.masses
     simulation.context.setPositions(molecular.positions * NM_PER_ANGSTROM)
+    forces = context_forces(simulation.context)
+    is_finite = np.isfinite(forces).all(axis=1)
+    if not is_finite.all():
+        raise InputError(
+            "expected starting positions with finite forces, found a force that is not finite on "
+            f"atom {int(np.argmin(is_finite))}: do atoms coincide?"
+        )
     velocities = maxwell_boltzmann(
         masses, config.temperature, molecular.isolated_groups, config.seed
     )
     if config.ensemble == "nve":
-        forces = context_forces(simulation.context)
         velocities = half_step_back(velocities, forces, masses, config.timestep * PS_PER_FS)
     simulation.context.setVelocities(velocities)
 

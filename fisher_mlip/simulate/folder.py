@@ -18,7 +18,6 @@ from fisher_mlip.export import Artefact
 from fisher_mlip.products import SUMMARY_NAME, read_json, sha256_of_file, write_json, write_text
 from fisher_mlip.simulate.engine import box_vectors
 from fisher_mlip.simulate.systems import MolecularSystem
-from fisher_mlip.units import NM_PER_ANGSTROM
 
 # Widest numbers that fit a PDB column, Å.
 PDB_LIMIT = 9999.0
@@ -151,6 +150,6 @@ def write_pdb(path: Path, topology: Topology, positions: FloatArray, remark: str
     """Write a PDB file whole; positions (n_atoms, 3), Å, that its columns cannot hold are cut."""
     shown = np.clip(positions, -PDB_LIMIT / 10, PDB_LIMIT)
     text = StringIO()
-    PDBFile.writeFile(topology, shown * NM_PER_ANGSTROM, text, keepIds=False)
+    PDBFile.writeFile(topology, shown, text)
     remarks = "".join(f"REMARK   {line}\n" for line in remark.splitlines())
     write_text(path, remarks + text.getvalue())

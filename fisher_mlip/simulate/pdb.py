@@ -1,5 +1,6 @@
 """Reads a PDB file as a system, refusing what OpenMM would guess or leave out."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,10 @@ def read_pdb(path: Path) -> tuple[Topology, FloatArray, FloatArray | None]:
         raise InputError(f"expected a PDB file '{path}', found none")
     n_records = _check_records(path)
     try:
-        pdb = PDBFile(str(path))
+        with path.open() as handle, warnings.catch_warnings():
+            # What OpenMM warns of and goes on (atoms of one name) is refused below.
+            warnings.simplefilter("ignore")
+            pdb = PDBFile(handle)
     except Exception as failure:  # OpenMM raises whatever its parser stumbles on
         raise InputError(f"expected a PDB file in '{path}', found: {failure}") from failure
     if pdb.topology.getNumAtoms() != n_records:

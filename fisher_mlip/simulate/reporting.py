@@ -6,11 +6,16 @@ from pathlib import Path
 from openmm.app import Simulation
 
 from fisher_mlip.config import SimulateConfig
+from fisher_mlip.data.frames import IntArray
+from fisher_mlip.export import Artefact
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.systems import MolecularSystem
-from openmm_plugin import LedgerReporter, MoleculeEnergyReporter, UnwrappedDCDReporter
-from openmm_plugin.kinetics import IntArray
-from openmm_plugin.loading import load_openmmtorch
+from openmm_plugin import (
+    LedgerReporter,
+    MoleculeEnergyReporter,
+    UnwrappedDCDReporter,
+    topology_atomic_numbers,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +53,7 @@ def momentum_groups(molecular: MolecularSystem, config: SimulateConfig) -> IntAr
 def attach_reporters(
     simulation: Simulation,
     molecular: MolecularSystem,
+    artefact: Artefact,
     config: SimulateConfig,
     folder: RunFolder,
     segment: Path,
@@ -59,6 +65,7 @@ def attach_reporters(
     Args:
         simulation: of the run.
         molecular: its atoms.
+        artefact: the potential, which tells the molecules' energies.
         config: intervals and ensemble.
         folder: where the files go.
         segment: the trajectory's file.
@@ -69,11 +76,9 @@ def attach_reporters(
     ledger = LedgerReporter(folder.ledger, interval, append=append, momentum_groups=groups)
     molecules = None
     if molecular.independent_molecules:
-        force = load_openmmtorch().TorchForce.cast(simulation.system.getForce(0))
-        module = force.getModule()
-        molecules = MoleculeEnergyReporter(
-            folder.molecules, interval, module, molecular.molecules, append=append
-        )
+        numbers, index = topology_atomic_numbers(molecular.topology), molecular.molecules
+        module = artefact.bind(numbers, periodic=False, molecules=index)
+        molecules = MoleculeEnergyReporter(folder.molecules, interval, module, index, append=append)
     trajectory = UnwrappedDCDReporter(
         segment, config.trajectory_interval, periodic=molecular.is_periodic
     )

@@ -74,7 +74,7 @@ def _start(
         write_description(RunFolder(partial), molecular, artefact, config)
         write_checkpoint(simulation, RunFolder(partial), segments)
     reporters = attach_reporters(
-        simulation, molecular, config, folder, folder.segment(1), append=False
+        simulation, molecular, artefact, config, folder, folder.segment(1), append=False
     )
     return Run(config, folder, molecular, simulation, reporters, segments)
 
@@ -97,7 +97,9 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     for stale in (folder.summary, folder.unstable):
         stale.unlink(missing_ok=True)
     segment = folder.path / segments[-1]["file"]
-    reporters = attach_reporters(simulation, molecular, config, folder, segment, append=append)
+    reporters = attach_reporters(
+        simulation, molecular, artefact, config, folder, segment, append=append
+    )
     return Run(config, folder, molecular, simulation, reporters, segments)
 
 

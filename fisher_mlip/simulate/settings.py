@@ -2,8 +2,9 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
-from fisher_mlip.config import SimulateConfig, read_config
+from fisher_mlip.config import SimulateConfig, parse_config, read_config, read_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.products import read_json, sha256_of_file
@@ -15,6 +16,30 @@ LONGEST_TIMESTEP = 10.0
 FREE_ON_RESUME = ("steps", "model")
 
 
+def merged_config(given: dict[str, Any], file: Path | None, resumed: Path | None) -> SimulateConfig:
+    """Return a configuration from options over a file, or over that of the run to resume.
+
+    Args:
+        given: values by key; None means not given.
+        file: YAML; None for none.
+        resumed: the run folder to resume; None for a new run.
+
+    Raises:
+        InputError: no model, an unknown key, or a value that is not allowed.
+    """
+    if file is None and resumed is not None:
+        file = RunFolder(resumed).config
+        if not file.exists():
+            raise InputError(f"expected a run to resume in '{resumed}', found none")
+    content = {} if file is None else read_yaml(file)
+    options = {key: value for key, value in given.items() if value is not None}
+    if isinstance(content, dict):
+        content = content | options
+        if "model" not in content:
+            raise InputError("expected an exported model (model.pt or its folder), found none")
+    return parse_config(content, SimulateConfig, "the options" if file is None else f"'{file}'")
+
+
 def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig:
     """Return the configuration with what the artefact decides filled in, paths made absolute.
 
@@ -23,7 +48,7 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
     """
     if config.timestep > LONGEST_TIMESTEP:
         raise InputError(
-            f"expected a timestep of at most {LONGEST_TIMESTEP} fs (0.25 to 1 with free hydrogens), "
+            f"expected a timestep of at most {LONGEST_TIMESTEP} fs (0.25 to 1 for hydrogens), "
             f"found {config.timestep}"
         )
     for name in ("temperature", "friction", "skin"):

@@ -11,6 +11,12 @@ EXIT_CODES: dict[Status, int] = {"finished": 0, "unstable": 3, "interrupted": 13
 PACKAGES = ("fisher-mlip", "openmm", "torch", "mdtraj", "numpy")
 
 
+def package_versions() -> dict[str, str]:
+    """Return the versions that a run depends on."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return versions | {"openmm_library": str(Platform.getOpenMMVersion())}
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """The outcome of a run, as in `summary.json`.
@@ -45,7 +51,7 @@ class RunSummary:
     dtype: str
     degrees_of_freedom: float
     paths: dict[str, Any]
-    versions: dict[str, str] = field(default_factory=lambda: package_versions())
+    versions: dict[str, str] = field(default_factory=package_versions)
 
     @property
     def exit_code(self) -> int:
@@ -54,9 +60,3 @@ class RunSummary:
     def as_dict(self) -> dict[str, Any]:
         """Return the content of `summary.json`."""
         return asdict(self)
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions that a run depends on."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return versions | {"openmm_library": str(Platform.getOpenMMVersion())}

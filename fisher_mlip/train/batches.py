@@ -1,7 +1,7 @@
 """Labelled frames as batches of graphs, in an order that depends on seed and epoch alone."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fisher_mlip.data.frames import Frame, Frames, IntArray
+from fisher_mlip.model.checkpoint import CheckpointConfig
 from fisher_mlip.model.graph import Graph, build_graph, join_graphs
 
 
@@ -66,11 +67,15 @@ def sum_of_references(frame: Frame, reference_energies: Mapping[int, float]) -> 
     return float(sum(reference_energies[int(z)] for z in frame.atomic_numbers))
 
 
-def label_graphs(
-    frames: Frames, elements: Sequence[int], reference_energies: Mapping[int, float], cutoff: float
-) -> list[Batch]:
+def label_graphs(frames: Frames, config: CheckpointConfig) -> list[Batch]:
     """Return each frame as a batch of one; the neighbor lists are made here, once."""
-    return [label_graph(frame, elements, reference_energies, cutoff) for frame in frames]
+    cutoff = config.model.cutoff
+    return [label_graph(f, config.elements, config.reference_energies, cutoff) for f in frames]
+
+
+def label_frames(frames: Frames, config: CheckpointConfig) -> Batch:
+    """Return all frames as one batch."""
+    return join_batches(label_graphs(frames, config))
 
 
 def join_batches(batches: Sequence[Batch]) -> Batch:
@@ -83,18 +88,17 @@ def join_batches(batches: Sequence[Batch]) -> Batch:
     )
 
 
-def batches_by_atoms(batches: Iterable[Batch], n_atoms: int) -> Iterator[Batch]:
-    """Join successive batches until the next would bring more than `n_atoms` atoms."""
-    waiting: list[Batch] = []
-    total = 0
-    for batch in batches:
-        if waiting and total + batch.graph.n_atoms > n_atoms:
-            yield join_batches(waiting)
-            waiting, total = [], 0
-        waiting.append(batch)
-        total += batch.graph.n_atoms
-    if waiting:
-        yield join_batches(waiting)
+@dataclass(frozen=True, eq=False)
+class OrderedBatches:
+    """Batches in one order; Lightning would take a plain list for several loaders."""
+
+    batches: Sequence[Batch]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.batches)
 
 
 class ShuffledBatches:

@@ -10,7 +10,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.model.checkpoint import CheckpointConfig
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.model.potential import Prediction, evaluate
-from fisher_mlip.train.batches import Batch, batches_by_atoms, label_graph
+from fisher_mlip.train.batches import Batch, label_frames
 
 ATOMS_PER_BATCH = 1000
 
@@ -120,11 +120,7 @@ def errors(
         raise InputError("expected frames to compare with, found none")
     device = network.energy_scale.device
     sums = ErrorSums(device)
-    graphs = (
-        label_graph(frame, config.elements, config.reference_energies, config.model.cutoff)
-        for frame in frames
-    )
-    for batch in batches_by_atoms(graphs, atoms_per_batch):
-        on_device = batch.to(device)
-        sums.add(evaluate(network, on_device.graph), on_device)
+    for part in frames.batches(atoms_per_batch):
+        batch = label_frames(part, config).to(device)
+        sums.add(evaluate(network, batch.graph), batch)
     return sums.errors()

@@ -14,6 +14,7 @@ from fisher_mlip.cli.info import describe
 from fisher_mlip.config import ModelConfig, SimulateConfig, TrainConfig, write_yaml
 from fisher_mlip.data import Frames, write_frames
 from fisher_mlip.errors import InputError
+from fisher_mlip.export import Artefact
 from fisher_mlip.model.checkpoint import CheckpointConfig
 from fisher_mlip.products import write_json
 
@@ -36,8 +37,8 @@ def checkpoint(tmp_path: Path) -> Path:
 def run_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     write_yaml(folder / "config.yaml", SimulateConfig(model="model.pt", steps=20).model_dump())
-    rows = ['#"Step","Time (ps)","Potential Energy (kJ/mole)"', "0,0.0,-1.5", "10,0.01,-1.4", "20,0"]
-    (folder / "ledger.csv").write_text("\n".join(rows))
+    header = '#"Step","Time (ps)","Potential Energy (kJ/mole)"'
+    (folder / "ledger.csv").write_text(f"{header}\n0,0.0,-1.5\n10,0.01,-1.4\n20,0")
     (folder / "trajectory.dcd").touch()
     return folder
 
@@ -55,6 +56,19 @@ def test_damaged_checkpoint(checkpoint: Path) -> None:
     (checkpoint / "weights.safetensors").write_bytes(b"\x10" * 20)
     with pytest.raises(InputError, match="expected safetensors"):
         describe(checkpoint)
+
+
+def test_artefact(exported: Artefact, tmp_path: Path) -> None:
+    facts = describe(exported.path)
+    assert facts["kind"] == "artefact"
+    assert facts["elements"] == ["H", "C", "O"]
+    assert facts["dtype"] == exported.manifest.dtype
+    assert describe(exported.path.parent) == facts
+    content = exported.path.read_bytes()
+    truncated = tmp_path / "model.pt"
+    truncated.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="model"):
+        describe(truncated)
 
 
 def test_run_in_progress_and_finished(run_folder: Path) -> None:
@@ -89,17 +103,15 @@ def test_frames(tmp_path: Path, ethanol_frames: Frames) -> None:
     write_frames(path, ethanol_frames)
     facts = describe(path)
     assert facts["kind"] == "reference data"
-    assert facts["formulas"] == {"C2H6O": 12}
-    assert facts["labelled_frames"] == {"energy": 12, "forces": 12, "stress": 0}
-    energies = [frame.energy for frame in ethanol_frames]
-    assert facts["energy_range_ev"] == pytest.approx([min(energies), max(energies)])
+    assert facts["frames"] == 12
+    assert list(facts["compositions"].values()) == [12]
 
 
 @pytest.mark.real_data
 def test_real_frames(real_data: Path) -> None:
     facts = describe(real_data / "train.xyz")
     assert facts["frames"] == 1000
-    assert facts["formulas"] == {"C2H6O": 1000}
+    assert list(facts["compositions"].values()) == [1000]
 
 
 def foreign(folder: Path) -> list[Path]:

@@ -1,0 +1,131 @@
+"""`fisher-mlip simulate`: run a potential in OpenMM."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fisher_mlip.cli.console import console, wrote
+
+
+def simulate(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Exported model: model.pt or its folder. May be left out with --config or "
+            "--resume, which know it.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Run folder to make, or to resume.")
+    ] = Path("run"),
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of these options; options given here win over it."),
+    ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            help="'ethanol-gas' (molecules that do not see each other), 'ethanol-liquid' "
+            "(0.789 g/cm3, periodic) or a .pdb file (periodic if it has CRYST1). "
+            " Default: ethanol-gas."
+        ),
+    ] = None,
+    molecules: Annotated[
+        int | None, typer.Option(help="Molecules of an ethanol system. Default: 600.")
+    ] = None,
+    ensemble: Annotated[
+        str | None,
+        typer.Option(help="'nve' (leapfrog Verlet) or 'nvt' (Langevin, middle). Default: nve."),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="K, of the initial velocities and the thermostat. Default: 500."),
+    ] = None,
+    timestep: Annotated[float | None, typer.Option(help="fs. Default: 1.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps to integrate in all. Default: 1000.")
+    ] = None,
+    report_interval: Annotated[
+        int | None, typer.Option(help="Steps between ledger rows. Default: 10.")
+    ] = None,
+    trajectory_interval: Annotated[
+        int | None, typer.Option(help="Steps between trajectory frames. Default: 100.")
+    ] = None,
+    checkpoint_interval: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints. Default: 100.")
+    ] = None,
+    friction: Annotated[
+        float | None, typer.Option(help="1/ps, of the Langevin thermostat. Default: 1.")
+    ] = None,
+    skin: Annotated[
+        float | None,
+        typer.Option(help="Å added to the cutoff of the neighbor list. Default: 0.5."),
+    ] = None,
+    start_frames: Annotated[
+        str | None,
+        typer.Option(help="Extended XYZ of single ethanols that start the gas's molecules."),
+    ] = None,
+    platform: Annotated[
+        str | None,
+        typer.Option(help="OpenMM platform: auto, Reference, CPU, CUDA. Default: auto."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of velocities, start frames and noise. Default: 0.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu or cuda: what 'auto' platforms may be.")
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="float32 or float64; refused unless it is the model's own dtype."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on from the last checkpoint; --steps may ask for more steps."
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete the run that is in the run folder.")
+    ] = False,
+) -> None:
+    """Run molecular dynamics with an exported model in OpenMM.
+
+    Writes a run folder: trajectory, float64 ledger, checkpoints, summary. Ctrl-C stops it with a
+    checkpoint (exit code 130); a run whose energy stops being finite ends with exit code 3.
+
+    Example: fisher-mlip simulate model.pt --molecules 600 --steps 10000 --timestep 0.5 -o run
+    """
+    given = {
+        **{"system": system, "molecules": molecules, "ensemble": ensemble, "seed": seed},
+        **{"temperature": temperature, "timestep": timestep, "steps": steps, "skin": skin},
+        **{"report_interval": report_interval, "trajectory_interval": trajectory_interval},
+        **{"checkpoint_interval": checkpoint_interval, "friction": friction, "dtype": dtype},
+        **{"start_frames": start_frames, "platform": platform, "device": device},
+        "model": None if model is None else str(model),
+    }
+    _run(given, config, output, resume=resume, overwrite=overwrite)
+
+
+def _run(
+    given: dict[str, Any], config: Path | None, output: Path, *, resume: bool, overwrite: bool
+) -> None:
+    from fisher_mlip.simulate import run_simulation
+    from fisher_mlip.simulate.settings import merged_config
+
+    chosen = merged_config(given, config, output if resume else None)
+    summary = run_simulation(chosen, output, resume=resume, overwrite=overwrite)
+    console.print(
+        f"{summary.status} at step {summary.steps_done} of {summary.steps} on {summary.platform}, "
+        f"{summary.ns_per_day:.3g} ns/day",
+        markup=False,
+    )
+    if summary.message:
+        console.print(summary.message, markup=False)
+    trajectory = summary.paths["trajectory"]
+    files = [path for role, path in summary.paths.items() if role != "trajectory"]
+    wrote(*(output / name for name in [*files, *trajectory, "summary.json"]))
+    if summary.exit_code:
+        raise typer.Exit(summary.exit_code)

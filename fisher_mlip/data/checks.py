@@ -1,0 +1,80 @@
+"""What frames must be before a model may learn from them."""
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from fisher_mlip.data.distances import neighbor_pairs
+from fisher_mlip.data.frames import Frame, Frames
+from fisher_mlip.data.unit_checks import check_units
+from fisher_mlip.errors import InputError
+
+# Å: half of the shortest bond there is (H2, 0.74) would already cost tens of eV.
+_ATOMS_OVERLAP = 0.3
+# eV/Å: no bond resists as much; a proton at 0.3 Å from carbon is pushed by some hundred.
+_LARGEST_FORCE = 1000.0
+
+
+def check_trainable(frames: Frames, *, trust_units: bool = False) -> None:
+    """Check that every frame has what training needs and that units look like eV and Å.
+
+    Args:
+        frames: with energies and forces.
+        trust_units: leave out the checks of units, which look at orders of magnitude.
+
+    Raises:
+        InputError: no frames; an energy or forces missing; a shape that does not fit; a NaN or
+            infinity; a periodic frame without volume; units other than eV and Å suspected; atoms
+            on top of each other; forces beyond 1000 eV/Å.
+    """
+    if not frames.frames:
+        raise InputError(f"expected at least one frame in '{frames.source}', found none")
+    for index, frame in enumerate(frames):
+        _check_labels(frame, f"frame {index} of '{frames.source}'")
+    if not trust_units:
+        check_units(frames)
+    for index, frame in enumerate(frames):
+        _check_magnitudes(frame, f"frame {index} of '{frames.source}'")
+
+
+def _check_labels(frame: Frame, name: str) -> None:
+    if frame.n_atoms == 0:
+        raise InputError(f"{name} has no atoms")
+    if frame.energy is None:
+        raise InputError(f"{name} has no energy: expected 'energy' or 'REF_energy' in eV")
+    if frame.forces is None:
+        raise InputError(f"{name} has no forces: expected 'forces' or 'REF_forces' in eV/Å")
+    shapes = {"positions": frame.positions, "forces": frame.forces}
+    for what, array in shapes.items():
+        if array.shape != (frame.n_atoms, 3):
+            raise InputError(
+                f"expected {what} of shape ({frame.n_atoms}, 3) in {name}, found {array.shape}"
+            )
+    finite = shapes | {"energy": np.array(frame.energy), "cell": frame.cell}
+    if frame.stress is not None:
+        finite["stress"] = frame.stress
+    for what, array in finite.items():
+        if not np.isfinite(array).all():
+            raise InputError(f"expected finite numbers as {what} of {name}, found NaN or infinity")
+    missing = frame.pbc & (np.linalg.norm(frame.cell, axis=1) == 0.0)
+    if missing.any() or (frame.pbc.all() and abs(np.linalg.det(frame.cell)) < 1e-6):
+        raise InputError(f"{name} is periodic but its cell has no volume: {frame.cell.tolist()} Å")
+
+
+def _check_magnitudes(frame: Frame, name: str) -> None:
+    first, second, distances = neighbor_pairs(frame, _ATOMS_OVERLAP)
+    if len(distances):
+        pair = int(distances.argmin())
+        atoms = [
+            f"{chemical_symbols[frame.atomic_numbers[i]]}{i}" for i in (first[pair], second[pair])
+        ]
+        raise InputError(
+            f"{name} has {atoms[0]} and {atoms[1]} on top of each other, {distances[pair]:.3f} Å "
+            f"apart: expected at least {_ATOMS_OVERLAP} Å"
+        )
+    assert frame.forces is not None
+    largest = float(np.abs(frame.forces).max())
+    if largest > _LARGEST_FORCE:
+        raise InputError(
+            f"{name} has a force of {largest:.4g}: expected eV/Å, where {_LARGEST_FORCE:g} is "
+            "beyond any chemistry"
+        )

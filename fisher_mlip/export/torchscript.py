@@ -1,0 +1,46 @@
+"""TorchScript itself, in the one place that touches it.
+
+torch 2.12 calls TorchScript deprecated at each use. TorchForce reads nothing else, so here, and
+only here, that one message is silenced.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from e3nn.util.jit import script
+
+from fisher_mlip.errors import InputError
+
+
+@contextmanager
+def without_deprecation() -> Iterator[None]:
+    """Silence the notice that a `torch.jit` function is deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=r"`torch\.jit\.\w+` is deprecated", category=DeprecationWarning
+        )
+        yield
+
+
+def save_script(module: torch.nn.Module, path: Path, extra: Mapping[str, str]) -> None:
+    """Script a module (e3nn parts included) and save it with extra text files inside."""
+    with without_deprecation():
+        torch.jit.save(script(module), str(path), _extra_files=dict(extra))
+
+
+def load_script(path: Path) -> torch.jit.ScriptModule:
+    """Load a script onto the CPU.
+
+    Raises:
+        InputError: torch cannot read it.
+    """
+    try:
+        with without_deprecation():
+            module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"torch cannot load '{path}': {reason}") from None
+    return module

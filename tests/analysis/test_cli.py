@@ -1,0 +1,67 @@
+"""`fisher-mlip analyze` as it is typed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from fisher_mlip.cli.analyze import analyze
+from fisher_mlip.errors import InputError
+
+MakeRun = Callable[..., Path]
+app = typer.Typer()
+app.command()(analyze)
+
+
+def test_writes_a_report_and_prints_verdicts_and_paths(make_run: MakeRun, tmp_path: Path) -> None:
+    runs = [str(make_run("base", breaks={2: 4})), str(make_run("head"))]
+    output = tmp_path / "report"
+    options = ["-o", str(output), "--labels", "before, after", "--discard-fraction", "0.2"]
+    result = CliRunner().invoke(app, [*runs, *options])
+    assert result.exit_code == 0, result.output
+    assert "before: unstable: 1 of 8 molecules broke a bond" in result.stdout
+    assert "after: stable: no bond broke" in result.stdout
+    assert f"wrote {output / 'report.html'}" in result.stdout
+    summary = json.loads((output / "summary.json").read_text())
+    assert [run["label"] for run in summary["runs"]] == ["before", "after"]
+    assert summary["options"]["discard_fraction"] == 0.2
+
+
+def test_the_threshold_reaches_the_analysis(make_run: MakeRun, tmp_path: Path) -> None:
+    run = str(make_run(breaks={2: 4}, stretch=0.04))
+    for threshold, status in (("0.5", "stable"), ("0.3", "unstable")):
+        output = tmp_path / threshold
+        arguments = [run, "-o", str(output), "--threshold", threshold]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+        summary = json.loads((output / "summary.json").read_text())
+        assert summary["runs"][0]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--threshold", "0"], "'threshold' in options"),
+        (["--labels", "one,two"], "expected 1 different labels"),
+        (["--reference", "nowhere.xyz"], r"nowhere\.xyz"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    make_run: MakeRun, tmp_path: Path, options: list[str], words: str
+) -> None:
+    output = tmp_path / "report"
+    result = CliRunner().invoke(app, [str(make_run()), "-o", str(output), *options])
+    assert isinstance(result.exception, InputError)
+    with pytest.raises(InputError, match=words):
+        raise result.exception
+    assert not output.exists()
+
+
+def test_an_existing_output_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "mine.txt").write_text("")
+    result = CliRunner().invoke(app, ["nowhere", "-o", str(tmp_path / "report")])
+    assert isinstance(result.exception, InputError)
+    assert "--overwrite" in str(result.exception)

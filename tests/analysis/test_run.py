@@ -1,0 +1,100 @@
+"""Run folders, whole and not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fisher_mlip.analysis import read_run
+from fisher_mlip.errors import InputError
+from fisher_mlip.units import KJ_PER_MOL_PER_EV
+
+MakeRun = Callable[..., Path]
+
+
+def test_energies_are_in_electronvolt_and_names_are_read(make_run: MakeRun) -> None:
+    run = read_run(make_run(molecules=4))
+    assert run.label == "run"
+    assert run.duration_ps == pytest.approx(2.0)
+    assert run.reference.symbols[:3] == ("O", "H", "H")
+    np.testing.assert_allclose(
+        run.ledger.total, run.ledger.potential + run.ledger.kinetic, rtol=1e-12
+    )
+    assert run.molecules is not None
+    np.testing.assert_allclose(run.molecules.energy.sum(axis=1), run.ledger.total, rtol=1e-12)
+    assert set(run.ledger.element_temperatures) == {"H", "O"}
+    raw = float((run.path / "ledger.csv").read_text().splitlines()[1].split(",")[4])
+    assert run.ledger.total[0] == raw / KJ_PER_MOL_PER_EV
+    assert run.notes == ()
+
+
+def test_a_run_still_being_written_is_read_and_said_so(make_run: MakeRun) -> None:
+    folder = make_run()
+    (folder / "summary.json").unlink()
+    ledger = folder / "ledger.csv"
+    ledger.write_bytes(ledger.read_bytes()[:-30])
+    run = read_run(folder)
+    assert run.ledger.n_rows_read == 200
+    text = " ".join(run.notes)
+    assert "still being written or was cut off; read to step 1990" in text
+    assert "ledger.csv ends in a torn line" in text
+    assert "ends at step 1990 of 2000" in text
+
+
+def test_rows_from_the_first_nan_on_are_set_apart(make_run: MakeRun) -> None:
+    folder = make_run()
+    ledger = folder / "ledger.csv"
+    lines = ledger.read_text().splitlines()
+    cells = lines[101].split(",")
+    lines[101] = ",".join(cells[:2] + ["nan"] * 3 + cells[5:])
+    ledger.write_text("\n".join(lines) + "\n")
+    run = read_run(folder)
+    assert run.ledger.first_nonfinite_ps == pytest.approx(1.0)
+    assert len(run.ledger.total) == 100
+    assert run.ledger.n_rows_read == 201
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "reference.json", "ledger.csv"])
+def test_a_missing_file_is_named(make_run: MakeRun, name: str) -> None:
+    folder = make_run()
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=f"holding {name}"):
+        read_run(folder)
+
+
+def test_not_a_folder_and_too_few_rows(make_run: MakeRun, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a run folder"):
+        read_run(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"at least 3 rows .* found 2"):
+        read_run(make_run(rows=2))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("bonds", None, "a key 'bonds'"),
+        ("bonds", [[0, 99]], "indices for 24 atoms"),
+        ("molecule_index", [0], "indices for 24 atoms"),
+        ("molecule_index", ["a"], "integer indices"),
+    ],
+)
+def test_a_reference_that_does_not_fit_is_refused(
+    make_run: MakeRun, key: str, value: object, words: str
+) -> None:
+    folder = make_run()
+    content = json.loads((folder / "reference.json").read_text())
+    content.pop(key)
+    if value is not None:
+        content[key] = value
+    (folder / "reference.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=words):
+        read_run(folder)
+
+
+def test_molecule_energies_of_another_count_are_refused(make_run: MakeRun) -> None:
+    folder, other = make_run(molecules=4), make_run("other", molecules=5)
+    (folder / "molecules.csv").write_bytes((other / "molecules.csv").read_bytes())
+    with pytest.raises(InputError, match=r"expected 4 molecules .* found 5"):
+        read_run(folder)

@@ -1,0 +1,79 @@
+"""The checkpoint folder: round trip, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from fisher_mlip.data.frames import Frames
+from fisher_mlip.errors import InputError
+from fisher_mlip.model import (
+    Checkpoint,
+    build_graph,
+    evaluate,
+    load_checkpoint,
+    save_checkpoint,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, fitted_checkpoint: Checkpoint) -> Path:
+    save_checkpoint(tmp_path, fitted_checkpoint)
+    return tmp_path
+
+
+def test_round_trip_predicts_the_same(
+    folder: Path, fitted_checkpoint: Checkpoint, ethanol_frames: Frames
+) -> None:
+    graph = build_graph(ethanol_frames[0], [1, 6, 8], 3.0)
+    again = load_checkpoint(folder)
+    assert again.config == fitted_checkpoint.config
+    assert torch.equal(
+        evaluate(again.network, graph).forces, evaluate(fitted_checkpoint.network, graph).forces
+    )
+
+
+def test_folder_holds_no_pickle(folder: Path) -> None:
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "config.yaml",
+        "metrics.json",
+        "weights.safetensors",
+    ]
+
+
+def test_truncated_weights_are_refused(folder: Path) -> None:
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(InputError, match="no whole safetensors file"):
+        load_checkpoint(folder)
+
+
+def test_unknown_configuration_key_is_named(folder: Path) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"]["featurs"] = 16
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(InputError, match=r"unknown key 'model\.featurs'"):
+        load_checkpoint(folder)
+
+
+def test_weights_of_another_network_are_refused(folder: Path) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"]["features"] = 8
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(InputError, match="do not fit"):
+        load_checkpoint(folder)
+
+
+def test_nan_weights_are_refused(folder: Path) -> None:
+    weights = load_file(folder / "weights.safetensors")
+    weights["readout"][0] = float("nan")
+    save_file(weights, folder / "weights.safetensors")
+    with pytest.raises(InputError, match="finite weights"):
+        load_checkpoint(folder)
+
+
+def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a checkpoint folder"):
+        load_checkpoint(tmp_path)

@@ -1,0 +1,78 @@
+"""Neighbor lists against all pairs, and joined graphs."""
+
+import numpy as np
+import pytest
+import torch
+
+from fisher_mlip.data.frames import Frame, Frames
+from fisher_mlip.errors import InputError
+from fisher_mlip.model.graph import Graph, build_graph, graph_of_frames, join_graphs, species_of
+
+CELL = np.array([[4.0, 0.0, 0.0], [0.9, 3.6, 0.0], [-0.7, 0.5, 4.4]])
+
+
+def periodic_frame() -> Frame:
+    rng = np.random.default_rng(1)
+    positions = rng.uniform(0, 1, (5, 3)) @ CELL + rng.integers(-2, 3, (5, 3)) @ CELL
+    return Frame(np.array([1, 6, 8, 1, 6]), positions, CELL, np.ones(3, dtype=bool))
+
+
+def brute_force_distances(frame: Frame, cutoff: float) -> np.ndarray:
+    images = np.stack(np.meshgrid(*[np.arange(-8, 9)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    images = images if frame.is_periodic else images[:0].reshape(0, 3)
+    shifts = images @ frame.cell if len(images) else np.zeros((1, 3))
+    found = []
+    for i in range(frame.n_atoms):
+        for j in range(frame.n_atoms):
+            r = np.linalg.norm(frame.positions[j] + shifts - frame.positions[i], axis=1)
+            found.append(r[(r > 1e-9) & (r < cutoff)])
+    return np.sort(np.concatenate(found))
+
+
+def distances(graph: Graph) -> np.ndarray:
+    return np.sort(graph.edge_vectors(graph.positions, graph.cells).norm(dim=1).numpy())
+
+
+@pytest.mark.parametrize("cutoff", [2.0, 3.0, 7.5])
+def test_periodic_list_is_all_pairs_even_beyond_half_the_box(cutoff: float) -> None:
+    frame = periodic_frame()
+    expected = brute_force_distances(frame, cutoff)
+    np.testing.assert_allclose(
+        distances(build_graph(frame, [1, 6, 8], cutoff)), expected, atol=1e-12
+    )
+
+
+def test_a_dropped_shift_is_caught_by_the_same_comparison() -> None:
+    frame = periodic_frame()
+    graph = build_graph(frame, [1, 6, 8], 3.0)
+    graph.cell_shifts[0] += 1.0
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(distances(graph), brute_force_distances(frame, 3.0), atol=1e-12)
+
+
+def test_isolated_atom_has_no_edges() -> None:
+    graph = build_graph(Frame(np.array([8]), np.zeros((1, 3))), [1, 6, 8], 3.0)
+    assert graph.senders.shape == (0,)
+
+
+def test_joined_graphs_keep_frames_apart(ethanol_frames: Frames) -> None:
+    two = [build_graph(frame, [1, 6, 8], 3.0) for frame in ethanol_frames.frames[:2]]
+    both = join_graphs(two)
+    assert both.n_frames == 2
+    assert torch.equal(both.atoms_per_frame(), torch.tensor([9, 9]))
+    assert torch.equal(both.frame_index[both.senders], both.frame_index[both.receivers])
+    assert (
+        graph_of_frames(ethanol_frames.frames[:2], [1, 6, 8], 3.0).senders.shape
+        == both.senders.shape
+    )
+
+
+def test_unknown_element_is_named() -> None:
+    with pytest.raises(InputError, match="knows the elements H, C, found also N, O"):
+        species_of(np.array([1, 7, 8]), [1, 6])
+
+
+def test_periodic_frame_without_volume_is_refused() -> None:
+    flat = Frame(np.array([1]), np.zeros((1, 3)), np.zeros((3, 3)), np.ones(3, dtype=bool))
+    with pytest.raises(InputError, match="a cell with a volume"):
+        build_graph(flat, [1], 3.0)

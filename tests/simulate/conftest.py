@@ -1,0 +1,66 @@
+"""A float64 potential, one that explodes, and short runs of them."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fisher_mlip.config import ModelConfig, SimulateConfig
+from fisher_mlip.export import Artefact, write_artefact
+from fisher_mlip.model import Checkpoint, CheckpointConfig, new_network
+
+MakeConfig = Callable[..., SimulateConfig]
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Checkpoint:
+    """A random network, as small as they come: quick to script, smooth and conservative."""
+    torch.manual_seed(0)
+    config = CheckpointConfig(
+        model=ModelConfig(
+            features=4, max_degree=1, num_iterations=1, num_basis_functions=6, radial_width=4
+        ),
+        elements=[1, 6, 8],
+        reference_energies={1: -13.6, 6: -1030.0, 8: -2042.0},
+        dtype="float64",
+    )
+    return Checkpoint(new_network(config).eval(), config)
+
+
+@pytest.fixture(scope="session")
+def artefact(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+    return write_artefact(tmp_path_factory.mktemp("model"), checkpoint, "float64")
+
+
+@pytest.fixture(scope="session")
+def exploding(fitted_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+    """A potential with forces so large that the kinetic energy overflows within a few steps."""
+    network = copy.deepcopy(checkpoint.network)
+    network.energy_scale.fill_(1e160)
+    exploding = Checkpoint(network, checkpoint.config)
+    return write_artefact(tmp_path_factory.mktemp("exploding"), exploding, "float64")
+
+
+@pytest.fixture
+def short(artefact: Artefact) -> MakeConfig:
+    """Configurations of runs of two molecules, with given values changed."""
+
+    def make(**values: Any) -> SimulateConfig:
+        chosen: dict[str, Any] = {
+            **{"model": str(artefact.path), "molecules": 2, "temperature": 300.0},
+            **{"timestep": 0.5, "steps": 12, "report_interval": 2, "trajectory_interval": 3},
+            **{"checkpoint_interval": 5, "platform": "Reference"},
+        }
+        return SimulateConfig(**(chosen | values))
+
+    return make
+
+
+def read_rows(path: Path) -> np.ndarray:
+    """Return the rows of a ledger."""
+    lines = path.read_text().splitlines()[1:]
+    return np.array([[float(value) for value in line.split(",")] for line in lines])

@@ -1,0 +1,71 @@
+"""`fisher-mlip simulate`: options, exit codes, one sentence for a failure."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from fisher_mlip.cli import app
+from fisher_mlip.export import Artefact
+
+from .conftest import read_rows
+
+SHORT = ["--molecules", "1", "--steps", "4", "--report-interval", "2", "--platform", "Reference"]
+
+
+def _simulate(*options: object) -> Any:
+    return CliRunner().invoke(app, ["simulate", *map(str, options)])
+
+
+def test_run_and_resume(artefact: Artefact, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = _simulate(artefact.path, *SHORT, "--timestep", 0.5, "-o", run)
+    assert done.exit_code == 0, done.output
+    assert f"wrote {run}/summary.json" in done.output
+    assert read_rows(run / "ledger.csv")[:, 0].tolist() == [0, 2, 4]
+    more = _simulate("--resume", "--steps", 8, "-o", run)
+    assert more.exit_code == 0, more.output
+    assert read_rows(run / "ledger.csv")[:, 0].tolist() == [0, 2, 4, 6, 8]
+
+
+def test_options_win_over_the_file(artefact: Artefact, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    content = {"model": str(artefact.path), "molecules": 1, "steps": 6, "platform": "Reference"}
+    path.write_text(yaml.safe_dump(content))
+    done = _simulate("--config", path, "--steps", 2, "-o", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    written = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert (written["steps"], written["molecules"]) == (2, 1)
+
+
+def test_an_explosion_exits_with_3(exploding: Artefact, tmp_path: Path) -> None:
+    done = _simulate(exploding.path, *SHORT, "-o", tmp_path / "run")
+    assert done.exit_code == 3
+    assert "not finite" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--dtype", "float32"], "export again with --dtype float32"),
+        (["--ensemble", "npt"], "'ensemble' in the options: input should be 'nve' or 'nvt'"),
+        (["--steps", "0"], "'steps' in the options"),
+        (["--timestep", "-1"], "'timestep' in the options"),
+        (["--config", "absent.yaml"], "expected a file 'absent.yaml'"),
+        (["--resume"], "expected a run to resume"),
+    ],
+)
+def test_refusals_are_one_sentence(
+    artefact: Artefact, options: list[str], sentence: str, tmp_path: Path
+) -> None:
+    done = _simulate(artefact.path, *SHORT, *options, "-o", tmp_path / "run")
+    assert done.exit_code == 2
+    assert sentence in done.output
+    assert done.output.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_model_is_told(tmp_path: Path) -> None:
+    assert "expected an exported model" in _simulate("-o", tmp_path / "run").output

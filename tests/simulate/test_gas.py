@@ -1,0 +1,60 @@
+"""Independent molecules on a grid."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fisher_mlip.data import Frame, Frames, write_frames
+from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
+from fisher_mlip.errors import InputError
+from fisher_mlip.simulate.gas import ethanol_gas_positions
+
+
+def _shortest_between(positions: np.ndarray) -> float:
+    molecules = positions.reshape(-1, 9, 3)
+    return min(
+        np.linalg.norm(a[:, None] - b[None], axis=-1).min()
+        for i, a in enumerate(molecules)
+        for b in molecules[:i]
+    )
+
+
+def test_molecules_are_further_apart_than_the_cutoff() -> None:
+    positions = ethanol_gas_positions(9, spacing=4.0, seed=0)
+    assert positions.shape == (81, 3)
+    assert _shortest_between(positions) > 4.0
+
+
+@pytest.fixture
+def start_frames(tmp_path: Path) -> Path:
+    """Three ethanols, told apart by the height of their O-H hydrogen."""
+    moved = [ethanol_positions() for _ in range(3)]
+    for index, positions in enumerate(moved):
+        positions[8, 2] += 0.1 * index
+    path = tmp_path / "start.xyz"
+    frames = tuple(Frame(ATOMIC_NUMBERS, p, energy=0.0, forces=0.0 * p) for p in moved)
+    write_frames(path, Frames(frames))
+    return path
+
+
+def test_start_frames_are_drawn_by_the_seed_and_cycled(start_frames: Path) -> None:
+    def heights(seed: int) -> list[int]:
+        drawn = ethanol_gas_positions(6, spacing=3.0, seed=seed, start_frames=str(start_frames))
+        molecules = drawn.reshape(-1, 9, 3)
+        return np.round((molecules[:, 8, 2] - molecules[:, 2, 2]) / 0.1).astype(int).tolist()
+
+    assert sorted(heights(0)[:3]) == [0, 1, 2]
+    assert heights(0)[:3] == heights(0)[3:]
+    assert len({tuple(heights(seed)) for seed in range(8)}) > 1
+
+
+def test_start_frames_of_something_else_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pair.xyz"
+    two = np.concatenate([ethanol_positions(), ethanol_positions() + 9.0])
+    numbers = np.tile(ATOMIC_NUMBERS, 2)
+    write_frames(path, Frames((Frame(numbers, two, energy=0.0, forces=0.0 * two),)))
+    with pytest.raises(InputError, match="expected single ethanol molecules"):
+        ethanol_gas_positions(2, spacing=3.0, seed=0, start_frames=str(path))
+    with pytest.raises(InputError, match="found none"):
+        ethanol_gas_positions(2, spacing=3.0, seed=0, start_frames=str(tmp_path / "absent.xyz"))

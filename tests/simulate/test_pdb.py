@@ -1,0 +1,54 @@
+"""PDB files: what is read, and what OpenMM would guess or drop and is refused."""
+
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from openmm.app import PDBFile
+
+from fisher_mlip.data.ethanol import ethanol_positions, ethanol_topology
+from fisher_mlip.errors import InputError
+from fisher_mlip.simulate.pdb import read_pdb
+
+
+def _text(cell: np.ndarray | None = None) -> str:
+    text = StringIO()
+    PDBFile.writeFile(ethanol_topology(1, cell), ethanol_positions(), text)
+    return text.getvalue()
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_positions_elements_bonds_and_no_cell(tmp_path: Path) -> None:
+    topology, positions, cell = read_pdb(_write(tmp_path / "a.pdb", _text()))
+    np.testing.assert_allclose(positions, ethanol_positions(), atol=5.1e-4)
+    assert [atom.element.atomic_number for atom in topology.atoms()] == [6, 6, 8] + [1] * 6
+    assert topology.getNumBonds() == 8
+    assert cell is None
+
+
+def test_cryst1_makes_it_periodic(tmp_path: Path) -> None:
+    cell = np.array([[12.0, 0.0, 0.0], [-3.0, 13.0, 0.0], [1.0, 2.0, 14.0]])
+    _, _, found = read_pdb(_write(tmp_path / "a.pdb", _text(cell)))
+    np.testing.assert_allclose(found, cell, atol=0.02)
+
+
+def _refused(path: Path, match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        read_pdb(path)
+
+
+def test_refusals(tmp_path: Path) -> None:
+    text = _text(np.diag([12.0, 13.0, 14.0]))
+    path = tmp_path / "a.pdb"
+    _refused(path, "found none")
+    no_elements = "\n".join(line[:76] for line in text.splitlines())
+    _refused(_write(path, no_elements), "element in columns 77-78 .* line 3")
+    _refused(_write(path, text.replace("H11", "H12")), "9 atoms of which OpenMM keeps 8")
+    _refused(_write(path, text.replace("12.000", " 0.000")), "box with a volume")
+    _refused(_write(path, "hello\n"), "ATOM records")
+    _refused(_write(path, text.replace("  -0.", "  -x.")), "expected a PDB file in")

@@ -1,0 +1,133 @@
+"""Resuming: after a kill -9, after an end, and what is refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mdtraj
+import numpy as np
+import pytest
+
+from fisher_mlip.config import SimulateConfig, write_yaml
+from fisher_mlip.errors import InputError
+from fisher_mlip.export import Artefact
+from fisher_mlip.simulate import run_simulation
+
+from .conftest import MakeConfig, read_rows
+
+RUN = """
+import sys
+from pathlib import Path
+from fisher_mlip.config import SimulateConfig, read_config
+from fisher_mlip.simulate import run_simulation
+run_simulation(read_config(Path(sys.argv[1]), SimulateConfig), Path(sys.argv[2]))
+"""
+
+
+def _kill_in_the_middle(config: SimulateConfig, run: Path) -> None:
+    """Start a run in another process and kill it some steps after a checkpoint."""
+    config_path = run.with_suffix(".yaml")
+    write_yaml(config_path, config.model_dump(exclude_unset=True))
+    process = subprocess.Popen([sys.executable, "-c", RUN, str(config_path), str(run)])
+    deadline = time.monotonic() + 120
+    ledger = run / "ledger.csv"
+    while not (ledger.exists() and len(ledger.read_bytes().splitlines()) > 8):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def _frames(run: Path) -> np.ndarray:
+    segments = sorted(run.glob("trajectory*.dcd"), key=lambda path: ("part" in path.name, path))
+    top = str(run / "topology.pdb")
+    return np.concatenate([mdtraj.load_dcd(str(path), top=top).xyz for path in segments])
+
+
+def _assert_same_run(run: Path, whole: Path) -> None:
+    """Check that two runs have the same rows and frames, speeds aside."""
+    for name, columns in (("ledger.csv", slice(0, -1)), ("molecules.csv", slice(None))):
+        found, expected = read_rows(run / name), read_rows(whole / name)
+        assert found[:, 0].tolist() == expected[:, 0].tolist()
+        np.testing.assert_allclose(found[:, columns], expected[:, columns], rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(_frames(run), _frames(whole), atol=1e-6)
+
+
+def test_killed_and_resumed_is_the_uninterrupted_run(short: MakeConfig, tmp_path: Path) -> None:
+    """The report interval of 3, the trajectory's of 4 and the checkpoint's of 10 never agree."""
+    values = {"report_interval": 3, "trajectory_interval": 4, "checkpoint_interval": 10}
+    config = short(steps=200, **values)
+    run = tmp_path / "killed"
+    _kill_in_the_middle(config, run)
+    step = json.loads((run / "checkpoint.json").read_text())["step"]
+    assert 0 < step < 200
+    with (run / "ledger.csv").open("a") as ledger:
+        ledger.write("199,0.09")
+    with (run / "trajectory.dcd").open("ab") as trajectory:
+        trajectory.write(b"\x48\x00\x00")
+    summary = run_simulation(config, run, resume=True)
+    assert summary.status == "finished"
+    whole = tmp_path / "whole"
+    run_simulation(config, whole)
+    assert (run / "trajectory.part0002.dcd").exists()
+    _assert_same_run(run, whole)
+    with pytest.raises(AssertionError):
+        run_simulation(short(steps=196, **values), tmp_path / "shorter")
+        _assert_same_run(run, tmp_path / "shorter")
+
+
+def test_more_steps_after_the_end(short: MakeConfig, tmp_path: Path) -> None:
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    finished = run_simulation(short(), run)
+    assert run_simulation(short(), run, resume=True) == finished
+    run_simulation(short(steps=20), run, resume=True)
+    run_simulation(short(steps=20), whole)
+    _assert_same_run(run, whole)
+    with pytest.raises(InputError, match="not fewer"):
+        run_simulation(short(), run, resume=True)
+
+
+def test_resume_without_the_binary_checkpoint(short: MakeConfig, tmp_path: Path) -> None:
+    """Elsewhere than where it was written, a binary checkpoint does not load: XML does."""
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    run_simulation(short(), run)
+    (run / "checkpoint.chk").write_bytes(b"of another machine")
+    run_simulation(short(steps=20), run, resume=True)
+    run_simulation(short(steps=20), whole)
+    _assert_same_run(run, whole)
+
+
+@pytest.mark.parametrize("platform", ["Reference", "CPU"])
+def test_resumed_noise_is_not_the_first_noise_again(
+    platform: str, short: MakeConfig, tmp_path: Path
+) -> None:
+    """Atoms at rest at a step and resumed there must not be kicked as at step 0."""
+    config = short(ensemble="nvt", platform=platform, steps=1, report_interval=1)
+    run = tmp_path / "run"
+    run_simulation(config, run)
+    run_simulation(config.model_copy(update={"steps": 2}), run, resume=True)
+    kinetic = read_rows(run / "ledger.csv")[:, 3]
+    first, second = np.diff(kinetic)
+    assert first != pytest.approx(second, rel=1e-3)
+
+
+def test_other_configurations_are_refused(
+    short: MakeConfig, exploding: Artefact, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match="expected a run to resume"):
+        run_simulation(short(), run, resume=True)
+    run_simulation(short(steps=2), run)
+    with pytest.raises(InputError, match=r"run with timestep 0.5, resumed with 0.25"):
+        run_simulation(short(steps=4, timestep=0.25), run, resume=True)
+    with pytest.raises(InputError, match="is not the model"):
+        run_simulation(short(steps=4, model=str(exploding.path)), run, resume=True)
+    for name in ("state.xml", "checkpoint.chk"):
+        (run / name).write_text("torn")
+    with pytest.raises(InputError, match="expected a state in"):
+        run_simulation(short(steps=4), run, resume=True)
