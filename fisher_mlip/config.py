@@ -98,7 +98,7 @@ class SimulateConfig(Config):
         trajectory_interval: steps between trajectory frames.
         checkpoint_interval: steps between the states that `--resume` goes on from.
         skin: Å added to the cutoff of the neighbor list.
-        start_frames: an extended XYZ whose frames start the molecules of `ethanol-gas`; "" for none.
+        start_frames: extended XYZ whose frames start the molecules of `ethanol-gas`; "" for none.
         platform: OpenMM platform, or `auto`.
     """
 
@@ -138,11 +138,21 @@ def parse_config(content: Any, kind: type[ConfigT], source: str) -> ConfigT:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = ", ".join(sorted(kind.model_fields))
+            known = ", ".join(sorted(_fields_beside(kind, first["loc"])))
             raise InputError(f"unknown key '{key}' in {source}: known are {known}") from None
         raise InputError(
             f"'{key}' in {source}: {first['msg'].lower()}, found {first['input']!r}"
         ) from None
+
+
+def _fields_beside(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys allowed where the last part of `location` was found."""
+    for part in location[:-1]:
+        inner = kind.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        kind = inner
+    return list(kind.model_fields)
 
 
 def read_config(path: Path, kind: type[ConfigT]) -> ConfigT:

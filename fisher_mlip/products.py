@@ -6,6 +6,7 @@ A folder that a command makes in one go is filled under a temporary name and ren
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import uuid
@@ -50,10 +51,10 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path.exists():
-            path.unlink()
+        else:
+            path.unlink(missing_ok=True)
         partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -121,7 +122,7 @@ def _finite(value: Any) -> Any:
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Path):
         return str(value)

@@ -1,7 +1,7 @@
 """Density of the embedded OPLS-AA ethanol at 298.15 K and 1 bar, with its error, as JSON.
 
 Packs a box, equilibrates it, then averages the density of an NPT run; the error is the largest of
-the block averages with at least eight blocks. Half an hour on one core:
+the block averages with at least eight blocks. An hour on one core:
 
     python scripts/check_density.py > density.json
 """

@@ -1,7 +1,7 @@
 """Analysis: run folders -> `Report` -> report.html, PNGs and summary.json."""
 
 from fisher_mlip.analysis.config import AnalysisConfig
-from fisher_mlip.analysis.html import Section, write_report
+from fisher_mlip.analysis.html import Section, fill_report, write_report
 from fisher_mlip.analysis.report import Report, RunReport, analyze_runs
 from fisher_mlip.analysis.run import Run, read_run
 
@@ -12,6 +12,7 @@ __all__ = [
     "RunReport",
     "Section",
     "analyze_runs",
+    "fill_report",
     "read_run",
     "write_report",
 ]

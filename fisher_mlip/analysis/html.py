@@ -64,25 +64,41 @@ def write_report(
     """
     refuse_folder(folder, report, overwrite=overwrite)
     with whole_folder(folder, overwrite=overwrite) as partial:
-        plots = write_plots(report, partial)
-        page = (
-            _environment()
-            .get_template("report.html.jinja")
-            .render(
-                title=title,
-                report=report,
-                sections=[_section_context(i, s, partial) for i, s in enumerate(sections, start=1)],
-                plots=[(plot, inlined(plot.path)) for plot in plots],
-                table=comparison_rows(report),
-                methods=methods_of(report),
-                versions=versions(),
-                provenance={found.run.label: _provenance(found) for found in report.runs},
-            )
+        names = fill_report(
+            report, partial, sections=sections, title=title, extra_summary=extra_summary
         )
-        write_text(partial / REPORT_NAME, page)
-        write_summary(partial, summarize(report) | dict(extra_summary or {}))
-        names = sorted(path.name for path in partial.iterdir() if path.suffix == ".png")
-    return [folder / name for name in (REPORT_NAME, SUMMARY_NAME, *names)]
+    return [folder / name for name in names]
+
+
+def fill_report(
+    report: Report,
+    folder: Path,
+    *,
+    sections: Sequence[Section] = (),
+    title: str = "Stability report",
+    extra_summary: Mapping[str, Any] | None = None,
+) -> list[str]:
+    """Write a report's files into a folder that exists, each whole; return their names."""
+    plots = write_plots(report, folder)
+    contexts = [_section_context(i, s, folder) for i, s in enumerate(sections, start=1)]
+    page = (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            title=title,
+            report=report,
+            sections=contexts,
+            plots=[(plot, inlined(plot.path)) for plot in plots],
+            table=comparison_rows(report),
+            methods=methods_of(report),
+            versions=versions(),
+            provenance={found.run.label: _provenance(found) for found in report.runs},
+        )
+    )
+    write_text(folder / REPORT_NAME, page)
+    write_summary(folder, summarize(report) | dict(extra_summary or {}))
+    pictures = {path.name for path in folder.iterdir() if path.suffix == ".png"}
+    return [REPORT_NAME, SUMMARY_NAME, *sorted(pictures)]
 
 
 def refuse_folder(folder: Path, report: Report, *, overwrite: bool) -> None:

@@ -17,6 +17,7 @@ from fisher_mlip.cli.doctor import doctor
 from fisher_mlip.cli.export import export
 from fisher_mlip.cli.finetune import finetune
 from fisher_mlip.cli.info import info
+from fisher_mlip.cli.quickstart import quickstart
 from fisher_mlip.cli.simulate import simulate
 from fisher_mlip.cli.train import train
 from fisher_mlip.errors import InputError, UnstableRunError
@@ -109,7 +110,7 @@ def _exit_code(failure: BaseException) -> int:
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     PIPELINE: (train, finetune, export, simulate, analyze),
-    ASIDE: (info, doctor),
+    ASIDE: (quickstart, info, doctor),
 }
 app.add_typer(data_app, name="data", rich_help_panel=PIPELINE)
 for _panel, _commands in COMMANDS.items():

@@ -142,7 +142,7 @@ def convert(
 
     Example: fisher-mlip data convert rmd17_ethanol.npz ethanol.xyz --e0s e0s.yaml
     """
-    _refuse_existing(output, overwrite)
+    _check_output(output, overwrite)
     frames = _read(source, reference_energies, npz_unit)
     _write(output, frames, {"source": str(source)})
 
@@ -181,7 +181,7 @@ def generate(
 
     if system != "ethanol":
         raise InputError(f"expected the system 'ethanol', found '{system}'")
-    _refuse_existing(output, overwrite)
+    _check_output(output, overwrite)
     given = {} if interval is None else {"interval_ps": interval}
     with _fraction_bar("ethanol") as progress:
         if phase is Phase.GAS:
@@ -231,7 +231,7 @@ def label(
     from fisher_mlip.data.calculators import build_calculator, parse_options
     from fisher_mlip.data.labeling import label_frames
 
-    _refuse_existing(output, overwrite)
+    _check_output(output, overwrite)
     frames = read_frames(file)
     options = parse_options(option or [])
     engine = build_calculator(calculator, options)
@@ -272,9 +272,11 @@ def _write_summary(file: Path, summary: dict[str, Any]) -> Path:
     return path
 
 
-def _refuse_existing(output: Path, overwrite: bool) -> None:
+def _check_output(output: Path, overwrite: bool) -> None:
+    from fisher_mlip.data.writing import check_output_name
     from fisher_mlip.products import refuse_existing
 
+    check_output_name(output)
     refuse_existing(output, overwrite=overwrite)
 
 

@@ -45,8 +45,11 @@ def part_size(wanted: float, total: int) -> int:
     """Return a number of frames: `wanted` itself, or as a fraction of `total` below one.
 
     Raises:
-        InputError: `wanted` is negative, no whole number above one, or more than there are.
+        InputError: there are no frames, or `wanted` is negative, no whole number above one, or
+            more than there are.
     """
+    if total == 0:
+        raise InputError("expected at least one frame to split, found none")
     if wanted < 0 or wanted > total or (wanted > 1 and wanted != int(wanted)):
         raise InputError(
             f"expected a fraction below 1 or a number of frames up to {total}, found {wanted:g}"

@@ -25,13 +25,22 @@ def write_frames(path: Path | str, frames: Frames) -> None:
         InputError: `path` does not end in `.xyz` or `.extxyz`.
     """
     path = Path(path)
-    if path.suffix.lower() not in {".xyz", ".extxyz"}:
-        raise InputError(f"expected an output ending in .xyz or .extxyz, found '{path}'")
+    check_output_name(path)
     with whole_file(path) as partial, partial.open("w", encoding="utf-8") as handle:
         for number, energy in sorted(frames.reference_energies.items()):
             _write_frame(handle, _isolated_atom(number, energy))
         for frame in frames:
             _write_frame(handle, frame)
+
+
+def check_output_name(path: Path) -> None:
+    """Check that frames can be written under a name, before the work that makes them.
+
+    Raises:
+        InputError: the name does not end in `.xyz` or `.extxyz`.
+    """
+    if path.suffix.lower() not in {".xyz", ".extxyz"}:
+        raise InputError(f"expected an output ending in .xyz or .extxyz, found '{path}'")
 
 
 def _isolated_atom(number: int, energy: float) -> Frame:

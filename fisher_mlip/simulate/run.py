@@ -86,7 +86,7 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     seed = noise_seed(config.seed, state.getStepCount())
     simulation = build_simulation(molecular, artefact, config, seed)
     step = load_checkpoint(simulation, folder)
-    append = folder.ledger.exists() and step > 0
+    append = step > 0
     if append:
         cut_rows(folder.ledger, step, config.report_interval)
         if molecular.independent_molecules:

@@ -23,6 +23,9 @@ class Budget:
     def go_on_from(self, seconds: float) -> None:
         """Count on from what an interrupted training had used."""
         self._seconds_before = seconds
+
+    def start(self) -> None:
+        """Start the clock."""
         self._started = time.monotonic()
 
     def used(self, epochs: float, seconds: float) -> float:

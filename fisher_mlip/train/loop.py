@@ -52,8 +52,7 @@ def train_model(
         config: hyperparameters.
         training: frames with energies, forces or both (eV, Å).
         validation: frames that choose the best epoch.
-        output: folder; besides the checkpoint it gets `training.csv`, `training_curve.png`,
-            `summary.json` and `last.safetensors`, the state to resume from.
+        output: folder; gets the checkpoint, the curve, and the state to resume from.
         resume: go on from that state.
         overwrite: replace a training in `output`.
         show: called with each epoch's row and the used part of the budget.
@@ -63,8 +62,7 @@ def train_model(
 
     Raises:
         InputError: frames, configuration or output cannot be used.
-        UnstableRunError: the loss is not finite; the best checkpoint so far stays.
-        KeyboardInterrupt: after an interruption, once everything is written.
+        UnstableRunError: the loss is not finite; the best checkpoint stays.
     """
     refuse_unusable(config, training, validation)
     identity = training_identity(config, training, validation)
@@ -75,11 +73,10 @@ def train_model(
         record = TrainingRecord(output, config, checkpoint, interruption, identity, show)
         trainer = _trainer(config, output, record)
         _fit(trainer, module, data, state, interruption)
-    trained = _finish(output, training, validation, record) if trainer.is_global_zero else None
-    trainer.strategy.barrier("finished")
+        _finish(trainer, training, validation, record)
     if interruption.wanted:
         raise KeyboardInterrupt
-    return trained or load_checkpoint(output)
+    return load_checkpoint(output)
 
 
 def refuse_unusable(config: TrainConfig, training: Frames, validation: Frames) -> None:
@@ -183,9 +180,15 @@ def _fit(
         raise
 
 
-def _finish(
-    output: Path, training: Frames, validation: Frames, record: TrainingRecord
-) -> Checkpoint:
+def _finish(trainer: Trainer, training: Frames, validation: Frames, record: TrainingRecord) -> None:
+    """Write what is known at the end; the other processes wait for the first."""
+    if trainer.is_global_zero:
+        _write_results(training, validation, record)
+    trainer.strategy.barrier("finished")
+
+
+def _write_results(training: Frames, validation: Frames, record: TrainingRecord) -> None:
+    output = record.output
     best = load_checkpoint(output)
     rows = read_curve(output / CURVE_NAME)
     metrics: dict[str, Any] = {
@@ -196,12 +199,10 @@ def _finish(
         **errors(best.network, training, best.config).as_metrics("training_"),
         **errors(best.network, validation, best.config).as_metrics("validation_"),
     }
-    trained = Checkpoint(best.network, best.config, metrics)
-    save_checkpoint(output, trained)
+    save_checkpoint(output, Checkpoint(best.network, best.config, metrics))
     plot_curve(rows, output / PICTURE_NAME)
     status = "interrupted" if record.interruption.wanted else "finished"
     write_summary(output, {"status": status, **metrics, "data_hash": best.config.data_hash})
-    return trained
 
 
 @contextmanager

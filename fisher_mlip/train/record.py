@@ -51,6 +51,7 @@ class TrainingRecord(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the curve, or cut it back to the state that training goes on from."""
+        self.budget.start()
         if trainer.is_global_zero:
             start_curve(self.output / CURVE_NAME, trainer.current_epoch)
 
@@ -80,8 +81,7 @@ class TrainingRecord(Callback):
             UnstableRunError: the validation loss is not finite.
         """
         assert isinstance(pl_module, ForceMatching)
-        for sums in (pl_module.validation_loss, pl_module.validation_sums.sums):
-            sums.copy_(trainer.strategy.reduce(sums, reduce_op="sum"))
+        _add_up(trainer, pl_module.validation_loss, pl_module.validation_sums.sums)
         loss = _ratio(pl_module.validation_loss)
         epoch = trainer.current_epoch + 1
         if not math.isfinite(loss):
@@ -102,15 +102,17 @@ class TrainingRecord(Callback):
         """Add the epoch to the curve and save the state that `--resume` goes on from."""
         assert isinstance(pl_module, ForceMatching)
         epoch = trainer.current_epoch + 1
-        whole = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        due = epoch % self.config.checkpoint_every == 0 or epoch == trainer.max_epochs
-        if whole and (due or trainer.should_stop):
-            trainer.save_checkpoint(self.output / STATE_NAME)
         used = self._used(trainer, trainer.fit_loop.batch_idx + 1)
+        _add_up(trainer, pl_module.training_loss, pl_module.training_sums.sums)
         if trainer.is_global_zero:
             row = _row(pl_module, epoch, self.budget.seconds, used)
             append_row(self.output / CURVE_NAME, row)
             self.show(row, used)
+        # After its row: a resumed training cuts rows beyond the state, and none may be missing.
+        whole = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        due = epoch % self.config.checkpoint_every == 0 or epoch == trainer.max_epochs
+        if whole and (due or trainer.should_stop):
+            trainer.save_checkpoint(self.output / STATE_NAME)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training must know."""
@@ -138,6 +140,12 @@ class TrainingRecord(Callback):
         seconds = torch.tensor(self.budget.seconds, device=trainer.strategy.root_device)
         slowest = float(trainer.strategy.reduce(seconds, reduce_op="max"))
         return self.budget.used(epochs, slowest)
+
+
+def _add_up(trainer: Trainer, *sums: torch.Tensor) -> None:
+    """Add the sums of all processes, in place."""
+    for tensor in sums:
+        tensor.copy_(trainer.strategy.reduce(tensor, reduce_op="sum"))
 
 
 def _ratio(total_and_count: torch.Tensor) -> float:

@@ -95,7 +95,9 @@ def test_label_takes_options_and_tells_failures(ethanol_file: Path, tmp_path: Pa
     output = tmp_path / "labeled.xyz"
     run("label", ethanol_file, "--calculator", "opls-ethanol", "-o", output)
     assert read_frames(output).reference_energies == {1: 0.0, 6: 0.0, 8: 0.0}
-    refused = run("label", ethanol_file, "--calculator", "nothing", "-o", tmp_path / "x", code=2)
+    refused = run(
+        "label", ethanol_file, "--calculator", "nothing", "-o", tmp_path / "x.xyz", code=2
+    )
     assert "expected a calculator opls-ethanol" in refused
 
 
@@ -104,6 +106,7 @@ def test_label_takes_options_and_tells_failures(ethanol_file: Path, tmp_path: Pa
     [
         (("info", "nowhere.xyz"), "expected a file of frames 'nowhere.xyz', found none"),
         (("generate", "water", "-o", "w.xyz"), "expected the system 'ethanol', found 'water'"),
+        (("generate", "ethanol", "-o", "e.pdb"), "expected an output ending in .xyz or .extxyz"),
     ],
 )
 def test_refusals_are_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:

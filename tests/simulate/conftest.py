@@ -1,6 +1,7 @@
 """A float64 potential, one that explodes, and short runs of them."""
 
 import copy
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def artefact(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def exploding(fitted_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+def exploding(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     """A potential with forces so large that the kinetic energy overflows within a few steps."""
     network = copy.deepcopy(checkpoint.network)
     network.energy_scale.fill_(1e160)
@@ -45,19 +46,20 @@ def exploding(fitted_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFa
     return write_artefact(tmp_path_factory.mktemp("exploding"), exploding, "float64")
 
 
+def short_config(artefact: Artefact, **values: Any) -> SimulateConfig:
+    """Return the configuration of a short run of two molecules, with given values changed."""
+    chosen: dict[str, Any] = {
+        **{"model": str(artefact.path), "molecules": 2, "temperature": 300.0},
+        **{"timestep": 0.5, "steps": 12, "report_interval": 2, "trajectory_interval": 3},
+        **{"checkpoint_interval": 5, "platform": "Reference"},
+    }
+    return SimulateConfig(**(chosen | values))
+
+
 @pytest.fixture
 def short(artefact: Artefact) -> MakeConfig:
-    """Configurations of runs of two molecules, with given values changed."""
-
-    def make(**values: Any) -> SimulateConfig:
-        chosen: dict[str, Any] = {
-            **{"model": str(artefact.path), "molecules": 2, "temperature": 300.0},
-            **{"timestep": 0.5, "steps": 12, "report_interval": 2, "trajectory_interval": 3},
-            **{"checkpoint_interval": 5, "platform": "Reference"},
-        }
-        return SimulateConfig(**(chosen | values))
-
-    return make
+    """Configurations of short runs, with given values changed."""
+    return functools.partial(short_config, artefact)
 
 
 def read_rows(path: Path) -> np.ndarray:

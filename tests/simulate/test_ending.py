@@ -44,7 +44,8 @@ def test_a_signal_ends_with_a_checkpoint(
 
 def test_an_explosion_is_unstable(short: MakeConfig, exploding: Artefact, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    summary = run_simulation(short(model=str(exploding.path), report_interval=4), run)
+    values = {"report_interval": 4, "trajectory_interval": 100, "checkpoint_interval": 100}
+    summary = run_simulation(short(model=str(exploding.path), **values), run)
     assert (summary.status, summary.exit_code) == ("unstable", 3)
     assert summary.first_nonfinite_step == 4
     assert "step 4" in summary.message

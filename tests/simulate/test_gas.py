@@ -58,3 +58,13 @@ def test_start_frames_of_something_else_are_refused(tmp_path: Path) -> None:
         ethanol_gas_positions(2, spacing=3.0, seed=0, start_frames=str(path))
     with pytest.raises(InputError, match="found none"):
         ethanol_gas_positions(2, spacing=3.0, seed=0, start_frames=str(tmp_path / "absent.xyz"))
+
+
+@pytest.mark.real_data
+def test_reference_frames_start_the_gas(real_data: Path) -> None:
+    path = str(real_data / "test_MD.xyz")
+    positions = ethanol_gas_positions(20, spacing=3.0, seed=1, start_frames=path)
+    molecules = positions.reshape(-1, 9, 3)
+    lengths = np.linalg.norm(molecules[:, 8] - molecules[:, 2], axis=-1)
+    assert len(np.unique(lengths)) == 20
+    assert ((lengths > 0.8) & (lengths < 1.3)).all()

@@ -69,7 +69,7 @@ def test_kill_and_ctrl_c_lose_at_most_an_epoch_and_change_nothing(
     assert len(read_curve(curve)) < EPOCHS
     assert not [path.name for path in killed.iterdir() if path.suffix in {".ckpt", ".pt"}]
 
-    read = tuple(read_frames(tmp_path / name) for name in ("training.xyz", "validation.xyz"))
+    read = read_frames(tmp_path / "training.xyz"), read_frames(tmp_path / "validation.xyz")
     resumed = train_model(config, *read, killed, resume=True)
     whole = train_model(config, *read, tmp_path / "whole")
     assert [row.epoch for row in read_curve(curve)] == list(range(1, EPOCHS + 1))

@@ -25,7 +25,11 @@ def by_hand(checkpoint: Checkpoint, frames: Frames) -> dict[str, float]:
         energy.append(difference)
         per_atom.append(difference / frame.n_atoms)
         force.append((prediction.forces.numpy() - frame.forces).ravel())
-    values = {"energy": energy, "energy_per_atom": per_atom, "force": np.concatenate(force)}
+    values = {
+        "energy": np.array(energy),
+        "energy_per_atom": np.array(per_atom),
+        "force": np.concatenate(force),
+    }
     return {f"{k}_mae": float(np.abs(v).mean()) for k, v in values.items()} | {
         f"{k}_rmse": float(np.sqrt(np.square(v).mean())) for k, v in values.items()
     }

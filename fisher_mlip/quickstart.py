@@ -1,0 +1,317 @@
+"""The main job on the embedded reference: frames -> model -> Fisher head -> OpenMM -> report.
+
+Each stage leaves its product in a folder of its own; a stage whose product is there is not done
+again, so a quickstart that was stopped goes on where it was.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from fisher_mlip.analysis import Section, analyze_runs, fill_report
+from fisher_mlip.config import (
+    Config,
+    DeviceName,
+    SimulateConfig,
+    TrainConfig,
+    read_config,
+    write_yaml,
+)
+from fisher_mlip.data import Frames, read_frames, sampling, write_frames
+from fisher_mlip.data.split import split_into_parts
+from fisher_mlip.errors import InputError
+from fisher_mlip.export import write_artefact
+from fisher_mlip.export.parity import compare, probe_frames, require_parity
+from fisher_mlip.fisher import finetune, save_solution
+from fisher_mlip.fisher.plot import PLOT_NAME, plot_ridge_path
+from fisher_mlip.model import load_checkpoint
+from fisher_mlip.products import read_json, whole_folder, write_summary
+from fisher_mlip.simulate import run_simulation
+from fisher_mlip.train import train_model
+from fisher_mlip.train.curve import EpochRow
+from fisher_mlip.train.metrics import ForceEnergyErrors, errors
+from fisher_mlip.train.settings import training_config
+
+SETTINGS_NAME = "quickstart.yaml"
+MODELS = ("base", "fisher")
+
+
+class QuickstartConfig(Config):
+    """Sizes of the quickstart; the defaults fit 15 minutes of 2 cores, installation included.
+
+    Attributes:
+        gas_frames: frames of single molecules at 500 K.
+        liquid_frames: frames of a liquid box at 300 K.
+        liquid_molecules: molecules in that box.
+        training_seconds: wall time of the training.
+        molecules: independent molecules in the stability runs.
+        steps: of 1 fs in the stability runs.
+        box_molecules: molecules of the liquid box that the finetuned model runs.
+        box_steps: of 0.5 fs in that box.
+    """
+
+    gas_frames: int = Field(500, ge=20)
+    liquid_frames: int = Field(30, ge=5)
+    liquid_molecules: int = Field(32, ge=16)
+    training_seconds: float = Field(240.0, gt=0)
+    molecules: int = Field(48, ge=1)
+    steps: int = Field(2000, ge=10)
+    box_molecules: int = Field(600, ge=16)
+    box_steps: int = Field(40, ge=4)
+    seed: int = 0
+    device: DeviceName = "auto"
+
+
+class Show(Protocol):
+    """How the stages are shown while they go."""
+
+    def stage(self, title: str) -> None:
+        """Announce a stage."""
+
+    def bar(self, label: str) -> AbstractContextManager[Callable[[float], None]]:
+        """Show a bar and yield the function that sets its fraction."""
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """Where everything is, and what it is made from."""
+
+    folder: Path
+    config: QuickstartConfig
+    show: Show
+
+    def part(self, name: str) -> Frames:
+        return read_frames(self.folder / "data" / f"{name}.xyz")
+
+
+def run_quickstart(folder: Path, config: QuickstartConfig, show: Show) -> list[Path]:
+    """Run the main job and return the paths of the report.
+
+    Raises:
+        InputError: `folder` holds something else, or a quickstart with other settings.
+    """
+    job = Quickstart(folder, config, show)
+    _open_folder(folder, config)
+    sample(job)
+    train(job)
+    solve(job)
+    export(job)
+    simulate(job)
+    return report(job)
+
+
+def _open_folder(folder: Path, config: QuickstartConfig) -> None:
+    settings = folder / SETTINGS_NAME
+    if settings.is_file():
+        before = read_config(settings, QuickstartConfig)
+        if before != config:
+            raise InputError(
+                f"'{folder}' holds a quickstart with other settings: name another folder with "
+                "--output or pass --overwrite"
+            )
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"output '{folder}' exists and is no quickstart: name another one")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_yaml(settings, config.model_dump())
+
+
+def sample(job: Quickstart) -> None:
+    """Sample the classical reference and split its frames."""
+    job.show.stage("data: ethanol by the embedded classical reference (OPLS-AA, OpenMM)")
+    folder, config = job.folder / "data", job.config
+    if folder.exists():
+        return
+    with job.show.bar(f"{config.gas_frames} gas frames, 500 K") as progress:
+        gas = sampling.sample_gas(
+            config.gas_frames, 500.0, config.seed, progress=lambda _, done: progress(done)
+        )
+    with job.show.bar(f"{config.liquid_frames} liquid frames, 300 K") as progress:
+        liquid = sampling.sample_liquid(
+            config.liquid_frames,
+            300.0,
+            config.liquid_molecules,
+            config.seed,
+            progress=lambda _, done: progress(done),
+        )
+    parts = [_split(frames, config.seed) for frames in (gas, liquid)]
+    with whole_folder(folder) as partial:
+        for name in ("train", "validation", "test"):
+            both = (*parts[0][name].frames, *parts[1][name].frames)
+            write_frames(partial / f"{name}.xyz", Frames(both, gas.reference_energies, name))
+        write_frames(partial / "start.xyz", parts[0]["test"])
+        write_summary(partial, {"gas_frames": len(gas), "liquid_frames": len(liquid)})
+
+
+def _split(frames: Frames, seed: int) -> dict[str, Frames]:
+    tenth = max(1, len(frames) // 10)
+    sizes = {"validation": tenth, "test": 2 * tenth, "train": len(frames) - 3 * tenth}
+    return dict(split_into_parts(frames, sizes, seed).parts)
+
+
+def train(job: Quickstart) -> None:
+    """Train the base model; a training that was cut goes on."""
+    job.show.stage("train: e3nn message passing on energies and forces")
+    folder, config = job.folder / "base", job.config
+    if (folder / "summary.json").is_file():
+        return
+    flags = {
+        "max_seconds": config.training_seconds,
+        "max_epochs": 10_000,
+        "seed": config.seed,
+        "device": config.device,
+    }
+    settings: TrainConfig = training_config("accurate", None, flags)
+    with job.show.bar("training") as progress:
+
+        def show(row: EpochRow, used: float) -> None:
+            progress(used)
+
+        started = folder.exists()
+        parts = job.part("train"), job.part("validation")
+        train_model(settings, *parts, folder, resume=started, show=show)
+
+
+def solve(job: Quickstart) -> None:
+    """Solve for the last layer; the validation frames choose the ridge."""
+    job.show.stage("fisher: the last layer in closed form")
+    folder = job.folder / "fisher"
+    if folder.exists():
+        return
+    training, held_out = job.part("train"), job.part("validation")
+    with job.show.bar("Jacobians") as progress:
+        done, total = 0, len(training) + len(held_out)
+
+        def advance(n_frames: int) -> None:
+            nonlocal done
+            done += n_frames
+            progress(done / total)
+
+        solution = finetune(
+            load_checkpoint(job.folder / "base"), training, held_out, advance=advance
+        )
+    with whole_folder(folder) as partial:
+        save_solution(partial, solution)
+        plot_ridge_path(solution, partial / PLOT_NAME)
+        write_summary(partial, solution.summary())
+
+
+def export(job: Quickstart) -> None:
+    """Export both models and compare them with the eager ones."""
+    job.show.stage("export: TorchScript for OpenMM, compared with the eager model")
+    frames = list(job.part("test").frames[:3])
+    for name in MODELS:
+        folder = job.folder / f"{name}-torchforce"
+        if folder.exists():
+            continue
+        checkpoint = load_checkpoint(job.folder / name)
+        with whole_folder(folder) as partial:
+            artefact = write_artefact(partial, checkpoint)
+            probes = probe_frames(checkpoint.config.elements)
+            parity = compare(artefact, checkpoint, [*probes, *frames])
+            require_parity(parity)
+            write_summary(partial, {"target": "torchforce", "parity": parity.__dict__})
+
+
+def simulate(job: Quickstart) -> None:
+    """Run both models in the gas from the same states, and the finetuned one in the liquid."""
+    job.show.stage("simulate: OpenMM with TorchForce, mdtraj reporters, float64 ledger")
+    config = job.config
+    for name in MODELS:
+        gas = SimulateConfig(
+            model=str(job.folder / f"{name}-torchforce"),
+            molecules=config.molecules,
+            steps=config.steps,
+            trajectory_interval=20,
+            start_frames=str(job.folder / "data" / "start.xyz"),
+            seed=config.seed,
+            device=config.device,
+        )
+        _run(gas, job.folder / f"run-gas-{name}")
+    liquid = SimulateConfig(
+        model=str(job.folder / "fisher-torchforce"),
+        system="ethanol-liquid",
+        molecules=config.box_molecules,
+        ensemble="nvt",
+        temperature=300.0,
+        timestep=0.5,
+        steps=config.box_steps,
+        report_interval=2,
+        trajectory_interval=4,
+        seed=config.seed,
+        device=config.device,
+    )
+    _run(liquid, job.folder / "run-liquid-fisher")
+
+
+def _run(config: SimulateConfig, folder: Path) -> None:
+    # An unstable run is a result, and the report says so.
+    outcome = folder / "summary.json"
+    if outcome.is_file() and read_json(outcome)["status"] == "unstable":
+        return
+    summary = run_simulation(config, folder, resume=folder.exists())
+    if summary.status == "interrupted":
+        raise KeyboardInterrupt
+
+
+def report(job: Quickstart) -> list[Path]:
+    """Analyze the runs and write the report at the top of the folder."""
+    job.show.stage("analyze: drift, stability, temperatures")
+    runs = [job.folder / f"run-gas-{name}" for name in MODELS]
+    runs.append(job.folder / "run-liquid-fisher")
+    test = job.part("test")
+    found: dict[str, ForceEnergyErrors] = {}
+    for name in MODELS:
+        checkpoint = load_checkpoint(job.folder / name)
+        found[name] = errors(checkpoint.network, test, checkpoint.config)
+    labels = ["gas, base", "gas, Fisher head", "liquid, Fisher head"]
+    names = fill_report(
+        analyze_runs(runs, labels=labels),
+        job.folder,
+        sections=_sections(job, found),
+        title="fisher-mlip quickstart: ethanol",
+        extra_summary={
+            "test_errors": {name: error.as_metrics() for name, error in found.items()},
+            "fisher": _without_path(read_json(job.folder / "fisher" / "summary.json")),
+        },
+    )
+    return [job.folder / name for name in names]
+
+
+def _sections(job: Quickstart, found: dict[str, ForceEnergyErrors]) -> list[Section]:
+    base = load_checkpoint(job.folder / "base")
+    solution = read_json(job.folder / "fisher" / "summary.json")
+    rows: list[list[object]] = [
+        ["model", "force MAE (meV/Å)", "force RMSE (meV/Å)", "energy MAE (meV/atom)"]
+    ]
+    for name, error in found.items():
+        figures = (error.force_mae, error.force_rmse, error.energy_per_atom_mae)
+        rows.append([name, *(f"{1000 * figure:.2f}" for figure in figures)])
+    ridge = solution["ridge"]
+    chosen = "the pretrained readout was kept" if ridge is None else f"ridge {ridge:.0e} was chosen"
+    return [
+        Section(
+            "Errors on test frames",
+            f"{len(job.part('train'))} training frames of the OPLS-AA reference, gas at 500 K and "
+            f"liquid at 300 K; trained for {base.metrics.get('seconds', float('nan')):.0f} s.",
+            rows,
+            [job.folder / "base" / "training_curve.png"],
+        ),
+        Section(
+            "The Fisher head",
+            f"theta = T^-1 c over {solution['features']} features from "
+            f"{solution['force_components']} force components, rank {solution['rank']}: {chosen} "
+            "on held-out frames. A last layer that was trained on forces is already near its "
+            "optimum: expect little here, and much where the loss was on energies.",
+            [],
+            [job.folder / "fisher" / PLOT_NAME],
+        ),
+    ]
+
+
+def _without_path(summary: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in summary.items() if key != "ridge_path"}

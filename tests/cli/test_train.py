@@ -1,0 +1,67 @@
+"""`fisher-mlip train`: every field of the configuration is a flag, and a run from end to end."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fisher_mlip.cli import app
+from fisher_mlip.cli.train import train
+from fisher_mlip.config import ModelConfig, TrainConfig
+from fisher_mlip.data import write_frames
+from fisher_mlip.data.frames import Frames
+from fisher_mlip.model import load_checkpoint
+from fisher_mlip.products import read_json
+
+SMALL = (
+    *("--features", "4", "--max-degree", "1", "--num-iterations", "1"),
+    *("--num-basis-functions", "4", "--radial-width", "4", "--device", "cpu"),
+    *("--max-epochs", "2", "--batch-size", "4", "--dtype", "float64"),
+)
+
+
+@pytest.fixture
+def frames_file(tmp_path: Path, ethanol_frames: Frames) -> Path:
+    write_frames(tmp_path / "frames.xyz", ethanol_frames)
+    return tmp_path / "frames.xyz"
+
+
+def test_every_field_of_the_configuration_is_a_flag() -> None:
+    fields = {*ModelConfig.model_fields, *TrainConfig.model_fields} - {"model"}
+    assert fields <= set(inspect.signature(train).parameters)
+
+
+def test_a_run_from_frames_to_checkpoint(frames_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "base"
+    files = ["--data", str(frames_file), "-o", str(output), "--validation-fraction", "0.25"]
+    result = CliRunner().invoke(app, ["train", *files, *SMALL, "--frames", "8", "--seed", "3"])
+    assert result.exit_code == 0, result.output
+    assert f"wrote {output / 'weights.safetensors'}" in result.output.replace("\n", "")
+    checkpoint = load_checkpoint(output)
+    assert checkpoint.config.provenance["training_frames"] == 8
+    assert checkpoint.config.provenance["validation_frames"] == 3
+    assert checkpoint.config.provenance["training"]["seed"] == 3
+    assert checkpoint.config.model.num_iterations == 1
+    assert read_json(output / "summary.json")["epochs"] == 2
+
+    again = CliRunner().invoke(app, ["train", *files, *SMALL])
+    assert again.exit_code == 2
+    assert "pass --overwrite" in again.output
+
+
+def test_frames_without_forces_are_refused_before_anything_is_written(
+    tmp_path: Path, ethanol_frames: Frames
+) -> None:
+    bare = Frames(
+        tuple(frame.relabelled(forces=None) for frame in ethanol_frames),
+        ethanol_frames.reference_energies,
+    )
+    write_frames(tmp_path / "bare.xyz", bare)
+    output = tmp_path / "base"
+    result = CliRunner().invoke(
+        app, ["train", "--data", str(tmp_path / "bare.xyz"), "-o", str(output)]
+    )
+    assert result.exit_code == 2
+    assert "no forces" in result.output
+    assert not output.exists()
