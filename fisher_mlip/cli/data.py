@@ -1,14 +1,12 @@
 """`fisher-mlip data`: look at frames, split, convert, generate and label them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fisher_mlip.cli.console import console, progress_bar, wrote
+from fisher_mlip.cli.console import console, fraction_bar, progress_bar, wrote
 
 if TYPE_CHECKING:
     from fisher_mlip.data import Frames
@@ -183,7 +181,11 @@ def generate(
         raise InputError(f"expected the system 'ethanol', found '{system}'")
     _check_output(output, overwrite)
     given = {} if interval is None else {"interval_ps": interval}
-    with _fraction_bar("ethanol") as progress:
+    with fraction_bar("ethanol") as show:
+
+        def progress(_: str, fraction: float) -> None:
+            show(fraction)
+
         if phase is Phase.GAS:
             sampled = sampling.sample_gas(frames, temperature, seed, progress=progress, **given)
         else:
@@ -278,17 +280,3 @@ def _check_output(output: Path, overwrite: bool) -> None:
 
     check_output_name(output)
     refuse_existing(output, overwrite=overwrite)
-
-
-@contextmanager
-def _fraction_bar(label: str) -> Iterator[Callable[[str, float], None]]:
-    done = 0
-    with progress_bar(label, 100) as advance:
-
-        def progress(_: str, fraction: float) -> None:
-            nonlocal done
-            percent = int(100 * fraction)
-            advance(percent - done)
-            done = percent
-
-        yield progress

@@ -4,6 +4,7 @@ import torch
 import vesin_torch  # noqa: F401  # registers torch.classes.vesin, in scripts too
 from torch import Tensor
 
+from fisher_mlip.model.graph import LARGEST_POSITION
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.units import KJ_PER_MOL_PER_EV, NM_PER_ANGSTROM
 
@@ -24,6 +25,7 @@ class OpenMMModule(torch.nn.Module):
         self.periodic = False
         self.independent = False
         self.n_rebuilds = 0
+        self.largest_position = LARGEST_POSITION
         self.angstrom_per_nm = 1.0 / NM_PER_ANGSTROM
         self.kj_per_mol_per_ev = KJ_PER_MOL_PER_EV
         # The double network's dtype cannot be asked of a script; a tensor carries it.
@@ -69,8 +71,9 @@ class OpenMMModule(torch.nn.Module):
             boxvectors: (3, 3), nm, rows are vectors; used by a periodic module only.
         """
         x = positions.to(torch.float64) * self.angstrom_per_nm
-        if not bool(torch.isfinite(x).all()):
-            # A list of non-finite positions would crash; NaN lets the engine's own check stop it.
+        if not self.independent and not bool((x.detach().abs() < self.largest_position).all()):
+            # A list over such positions would crash the process; NaN lets the engine's own check
+            # stop the run instead.
             return (x * float("nan")).sum(dim=1)
         box = torch.zeros((3, 3), dtype=torch.float64, device=x.device)
         if self.periodic:

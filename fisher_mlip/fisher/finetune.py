@@ -143,5 +143,6 @@ def _with_provenance(solution: Solution, *, refit_energies: bool) -> Solution:
     config = before.config.model_copy(
         update={"provenance": {**before.config.provenance, "fisher": fisher}}
     )
-    changed = Checkpoint(before.network, config, before.metrics)
+    metrics = {key: value for key, value in fisher.items() if "rmse" in key}
+    changed = Checkpoint(before.network, config, metrics)
     return Solution(**{**solution.__dict__, "checkpoint": changed})

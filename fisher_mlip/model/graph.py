@@ -11,6 +11,9 @@ from vesin import NeighborList
 from fisher_mlip.data.frames import Frame, IntArray
 from fisher_mlip.errors import InputError
 
+# Å. vesin's cell list ends the process on positions that are not finite or absurdly far away.
+LARGEST_POSITION = 1e6
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:
@@ -84,8 +87,14 @@ def build_graph(frame: Frame, elements: Sequence[int], cutoff: float) -> Graph:
     """Return the graph of all pairs of a frame within `cutoff` (Å), both directions.
 
     Raises:
-        InputError: an unknown element, or periodic boundaries without a cell.
+        InputError: an unknown element, periodic boundaries without a cell, or positions that are
+            not finite or beyond 1e6 Å.
     """
+    if not (np.abs(frame.positions) < LARGEST_POSITION).all():
+        raise InputError(
+            f"expected positions within {LARGEST_POSITION:g} Å of the origin, found "
+            f"{np.abs(frame.positions).max():g} Å"
+        )
     if frame.is_periodic and abs(np.linalg.det(frame.cell)) < 1e-6:
         raise InputError(f"expected a cell with a volume, found {frame.cell.tolist()} (Å)")
     neighbors = NeighborList(cutoff=cutoff, full_list=True)

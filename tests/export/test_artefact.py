@@ -122,7 +122,7 @@ def test_independent_molecules_do_not_see_each_other(
     alone, forces_alone = energy_and_forces(
         double.bind(one.atomic_numbers, periodic=False), one.positions
     )
-    positions = np.concatenate([one.positions, one.positions + 0.5, one.positions + 1e7])
+    positions = np.concatenate([one.positions, one.positions + 0.5, one.positions + 1e5])
     molecules = np.repeat([0, 1, 2], 9)
     numbers = np.tile(one.atomic_numbers, 3)
     module = double.bind(numbers, periodic=False, molecules=molecules)
@@ -148,8 +148,9 @@ def test_atomic_energies_sum_to_the_energy(double: Artefact, ethanol_frames: Fra
     assert float(per_atom.sum()) == pytest.approx(float(module(x)), abs=1e-10)
 
 
-def test_positions_that_are_not_finite_give_nan(double: Artefact) -> None:
-    positions = np.array([[0.0, 0.0, np.nan], [1.0, 0.0, 0.0]])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e13])
+def test_positions_that_would_crash_a_list_give_nan(double: Artefact, bad: float) -> None:
+    positions = np.array([[0.0, 0.0, bad], [1.0, 0.0, 0.0]])
     energy, forces = energy_and_forces(double.bind(np.array([6, 1]), periodic=False), positions)
     assert np.isnan(energy)
     assert np.isnan(forces).all()

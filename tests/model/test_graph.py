@@ -76,3 +76,9 @@ def test_periodic_frame_without_volume_is_refused() -> None:
     flat = Frame(np.array([1]), np.zeros((1, 3)), np.zeros((3, 3)), np.ones(3, dtype=bool))
     with pytest.raises(InputError, match="a cell with a volume"):
         build_graph(flat, [1], 3.0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e13])
+def test_positions_that_would_crash_the_list_are_refused(bad: float) -> None:
+    with pytest.raises(InputError, match="expected positions within"):
+        build_graph(Frame(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, bad]])), [1], 3.0)
