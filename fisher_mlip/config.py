@@ -100,6 +100,7 @@ class SimulateConfig(Config):
         skin: Å added to the cutoff of the neighbor list.
         start_frames: extended XYZ whose frames start the molecules of `ethanol-gas`; "" for none.
         platform: OpenMM platform, or `auto`.
+        dtype: of the model; None takes the artefact's own, another than that is refused.
     """
 
     model: str
@@ -117,7 +118,7 @@ class SimulateConfig(Config):
     start_frames: str = ""
     platform: str = "auto"
     seed: int = 0
-    dtype: DtypeName = "float32"
+    dtype: DtypeName | None = None
     device: DeviceName = "auto"
 
 

@@ -31,6 +31,9 @@ def finetune(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the held-out choice.")] = 0,
     device: Annotated[Device, typer.Option(help="Where Jacobians are computed.")] = Device.AUTO,
+    trust_units: Annotated[
+        bool, typer.Option(help="Leave out the check that units look like eV and Å.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
 ) -> None:
     """Solve for the last layer in closed form: the readout of least Fisher divergence.
@@ -55,12 +58,12 @@ def finetune(
     refuse_existing(folder, overwrite=overwrite)
     loaded = load_checkpoint(checkpoint)
     frames = read_frames(data)
-    check_trainable(frames)
+    check_trainable(frames, trust_units=trust_units)
     if held_out is None:
         training, chosen = split_frames(frames, held_out_fraction, seed)
     else:
         training, chosen = frames, read_frames(held_out)
-        check_trainable(chosen)
+        check_trainable(chosen, trust_units=trust_units)
     with progress_bar("Jacobians", len(training) + len(chosen)) as advance:
         solution = solve_head(
             loaded,

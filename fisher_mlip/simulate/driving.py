@@ -121,7 +121,7 @@ def _summarize(
         platform=platform.getName(),
         precision=platform.getPropertyValue(context, "Precision") if has_precision else "double",
         force_route="TorchForce",
-        dtype=run.config.dtype,
+        dtype=str(run.config.dtype),
         degrees_of_freedom=float(freedom.sum()),
         paths=_paths(run),
     )

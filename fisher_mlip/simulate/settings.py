@@ -55,7 +55,7 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
         if not math.isfinite(getattr(config, name)):
             raise InputError(f"expected a finite {name}, found {getattr(config, name)}")
     dtype = artefact.manifest.dtype
-    if "dtype" in config.model_fields_set and config.dtype != dtype:
+    if config.dtype not in (None, dtype):
         raise InputError(
             f"dtype {config.dtype} was asked for, but '{artefact.path}' is {dtype}: export again "
             f"with --dtype {config.dtype}"

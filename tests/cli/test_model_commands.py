@@ -1,0 +1,101 @@
+"""`finetune` and `export` from the command line: what they write, and what they refuse."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fisher_mlip.cli import app
+from fisher_mlip.data import Frames, write_frames
+from fisher_mlip.model import Checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, fitted_checkpoint: Checkpoint) -> Path:
+    save_checkpoint(tmp_path / "base", fitted_checkpoint)
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def data(tmp_path: Path, ethanol_frames: Frames) -> Path:
+    write_frames(tmp_path / "frames.xyz", ethanol_frames)
+    return tmp_path / "frames.xyz"
+
+
+def run(*words: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.output
+
+
+def test_finetune_then_export(tmp_path: Path, checkpoint: Path, data: Path) -> None:
+    code, output = run("finetune", checkpoint, data, "-o", tmp_path / "head")
+    assert code == 0, output
+    assert "held-out force RMSE" in output
+    summary = json.loads((tmp_path / "head" / "summary.json").read_text())
+    assert summary["rank"] == 16
+    assert len(summary["ridge_path"]) == 15
+    assert (tmp_path / "head" / "ridge_path.png").stat().st_size > 1000
+
+    code, output = run("export", tmp_path / "head", "--frames", data, "-o", tmp_path / "out")
+    assert code == 0, output
+    parity = json.loads((tmp_path / "out" / "summary.json").read_text())["parity"]
+    assert parity["frames"] == 3 + 12
+    assert parity["force_difference"] < 1e-8
+    assert f"wrote {tmp_path / 'out' / 'model.pt'}" in output
+
+
+def test_a_given_ridge_is_used_as_it_is(tmp_path: Path, checkpoint: Path, data: Path) -> None:
+    code, output = run("finetune", checkpoint, data, "--ridge", 0.25, "-o", tmp_path / "head")
+    assert code == 0, output
+    summary = json.loads((tmp_path / "head" / "summary.json").read_text())
+    assert [row["ridge"] for row in summary["ridge_path"]] == [0.25]
+
+
+def test_an_output_that_exists_is_refused_and_left(checkpoint: Path, data: Path) -> None:
+    before = sorted(path.name for path in checkpoint.iterdir())
+    for command in (("finetune", checkpoint, data), ("export", checkpoint)):
+        code, output = run(*command, "-o", checkpoint)
+        assert code == 2
+        assert "exists: name another one or pass --overwrite" in output
+    assert sorted(path.name for path in checkpoint.iterdir()) == before
+
+
+def test_an_element_the_model_has_not_seen_is_named(
+    tmp_path: Path, checkpoint: Path, ethanol_frames: Frames
+) -> None:
+    frame = ethanol_frames[0]
+    numbers = frame.atomic_numbers.copy()
+    numbers[2] = 16
+    strange = [frame, frame.relabelled(), frame]
+    strange[1] = type(frame)(numbers, frame.positions, energy=frame.energy, forces=frame.forces)
+    references = ethanol_frames.reference_energies | {16: -10831.0}
+    write_frames(tmp_path / "sulfur.xyz", Frames(tuple(strange), references, "sulfur"))
+    code, output = run(
+        "finetune", checkpoint, tmp_path / "sulfur.xyz", "--trust-units", "-o", tmp_path / "head"
+    )
+    assert code == 2
+    assert "the model knows the elements H, C, O, found also S" in output
+    assert not (tmp_path / "head").exists()
+
+
+def test_frames_without_forces_are_refused(
+    tmp_path: Path, checkpoint: Path, ethanol_frames: Frames
+) -> None:
+    bare = tuple(frame.relabelled(forces=None) for frame in ethanol_frames)
+    write_frames(tmp_path / "bare.xyz", Frames(bare, ethanol_frames.reference_energies, "bare"))
+    code, output = run("finetune", checkpoint, tmp_path / "bare.xyz", "-o", tmp_path / "head")
+    assert code == 2
+    assert "forces" in output
+    assert not (tmp_path / "head").exists()
+
+
+def test_cuda_without_a_gpu_is_refused(
+    checkpoint: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, output = run("finetune", checkpoint, data, "--device", "cuda")
+    assert code == 2
+    assert "torch sees none" in output

@@ -1,0 +1,73 @@
+"""The whole way at the smallest sizes, on the real engines, and that it goes on where it was."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fisher_mlip.errors import InputError
+from fisher_mlip.quickstart import QuickstartConfig, run_quickstart
+
+TINY = QuickstartConfig(
+    gas_frames=30,
+    liquid_frames=5,
+    liquid_molecules=16,
+    training_seconds=4.0,
+    molecules=2,
+    steps=30,
+    box_molecules=16,
+    box_steps=4,
+    device="cpu",
+)
+
+
+class Recorded:
+    """Keeps the stages and the fractions that were shown."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.fractions: dict[str, list[float]] = {}
+
+    def stage(self, title: str) -> None:
+        self.stages.append(title.split(":", maxsplit=1)[0])
+
+    @contextmanager
+    def bar(self, label: str) -> Iterator[Callable[[float], None]]:
+        yield self.fractions.setdefault(label, []).append
+
+
+@pytest.mark.slow
+def test_quickstart_from_nothing_to_report_and_again(tmp_path: Path) -> None:
+    folder, shown = tmp_path / "quickstart", Recorded()
+    written = run_quickstart(folder, TINY, shown)
+    assert shown.stages == ["data", "train", "fisher", "export", "simulate", "analyze"]
+    for fractions in shown.fractions.values():
+        assert fractions == sorted(fractions)
+        assert 0.5 < fractions[-1] <= 1.0 + 1e-9
+    assert {"report.html", "summary.json"} < {path.name for path in written}
+    assert all(path.stat().st_size > 0 for path in written)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert [run["label"] for run in summary["runs"]] == [
+        "gas, base",
+        "gas, Fisher head",
+        "liquid, Fisher head",
+    ]
+    head = summary["fisher"]
+    assert head["held_out_force_rmse_eV_A"] <= head["base_held_out_force_rmse_eV_A"]
+
+    weights = (folder / "base" / "weights.safetensors").stat().st_mtime_ns
+    again = Recorded()
+    run_quickstart(folder, TINY, again)
+    assert again.fractions == {}
+    assert (folder / "base" / "weights.safetensors").stat().st_mtime_ns == weights
+    with pytest.raises(InputError, match="quickstart with other settings"):
+        run_quickstart(folder, TINY.changed(steps=40), again)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="is no quickstart"):
+        run_quickstart(tmp_path, TINY, Recorded())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
