@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fisher_mlip.data.frames import FloatArray
 
@@ -69,6 +70,9 @@ def figure(path: Path, *, panels: int = 1, is_shared: bool = True) -> Iterator[l
         axes: list[Axes] = list(grid.ravel())
         for unused in axes[panels:]:
             unused.remove()
+        for shown in axes[:panels]:
+            # Labels of narrow panels run into each other with more.
+            shown.xaxis.set_major_locator(MaxNLocator(8 if columns == 1 else 4))
         yield axes[:panels]
         canvas.figure.savefig(path, metadata={"Software": None})
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fisher_mlip.cli.console import console, progress_bar, wrote
-from fisher_mlip.cli.options import Device
+from fisher_mlip.cli.options import Device, Precision
 
 if TYPE_CHECKING:
     from fisher_mlip.fisher import Solution
@@ -31,6 +31,10 @@ def finetune(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the held-out choice.")] = 0,
     device: Annotated[Device, typer.Option(help="Where Jacobians are computed.")] = Device.AUTO,
+    dtype: Annotated[
+        Precision | None,
+        typer.Option(help="Of the features; default: the model's. The solve is float64."),
+    ] = None,
     trust_units: Annotated[
         bool, typer.Option(help="Leave out the check that units look like eV and Å.")
     ] = False,
@@ -71,6 +75,7 @@ def finetune(
             chosen,
             ridges=RIDGES if ridge is None else (ridge,),
             device=device.resolve(),
+            dtype=dtype.value if dtype else None,
             advance=advance,
         )
     report(solution)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import FloatArray, Frames
 from fisher_mlip.fisher.normal_equations import (
     NormalEquations,
@@ -17,7 +18,7 @@ from fisher_mlip.fisher.normal_equations import (
 )
 from fisher_mlip.fisher.offsets import shift_correction
 from fisher_mlip.fisher.solve import RIDGES, RidgeRow, Spectrum, ridge_path, solve
-from fisher_mlip.model.checkpoint import Checkpoint, save_checkpoint
+from fisher_mlip.model.checkpoint import Checkpoint, save_checkpoint, torch_dtype
 
 GRAM_NAME = "gram.safetensors"
 
@@ -74,6 +75,7 @@ def finetune(
     *,
     ridges: Sequence[float] = RIDGES,
     device: str = "cpu",
+    dtype: DtypeName | None = None,
     advance: Callable[[int], object] = lambda n_frames: None,
 ) -> Solution:
     """Solve for the last layer's readout and choose its ridge on held-out frames.
@@ -87,6 +89,8 @@ def finetune(
         held_out: frames with forces that only choose the ridge.
         ridges: relative to the scaled diagonal of T.
         device: where the Jacobians are computed; the solve is on the CPU in float64.
+        dtype: that the features are differentiated in; the checkpoint's own when None. Sums and
+            solve are float64, and the solved network has the checkpoint's dtype, whichever it is.
         advance: called with the number of frames just done.
 
     Raises:
@@ -95,7 +99,10 @@ def finetune(
     Source:
         design of this project; minimal Fisher divergence, theta = T^-1 c (see NormalEquations).
     """
-    network = copy.deepcopy(checkpoint.network).to(device)
+    own_dtype = torch_dtype(checkpoint.config.dtype)
+    network = copy.deepcopy(checkpoint.network).to(
+        device, torch_dtype(dtype) if dtype else own_dtype
+    )
     elements = checkpoint.config.elements
     train_sums = accumulate(network, training, elements, advance=advance)
     held_sums = accumulate(network, held_out, elements, advance=advance)
@@ -110,7 +117,7 @@ def finetune(
     if shift is not None:
         network.shift.data += torch.from_numpy(shift).to(network.shift)
     solution = Solution(
-        Checkpoint(network.cpu(), checkpoint.config),
+        Checkpoint(network.to("cpu", own_dtype), checkpoint.config),
         train_sums,
         rows,
         spectrum,

@@ -115,3 +115,15 @@ def test_saved_solution_loads_as_a_checkpoint(
         evaluate(again.network, graph).forces,
         evaluate(recovered.checkpoint.network, graph).forces,
     )
+
+
+def test_features_in_float64_leave_a_float32_model_float32(
+    fitted_checkpoint: Checkpoint, ethanol_frames: Frames
+) -> None:
+    config = fitted_checkpoint.config.model_copy(update={"dtype": "float32"})
+    single = Checkpoint(copy.deepcopy(fitted_checkpoint.network).float(), config)
+    parts = ethanol_frames.subset(range(9)), ethanol_frames.subset(range(9, 12))
+    plain, careful = finetune(single, *parts), finetune(single, *parts, dtype="float64")
+    assert careful.checkpoint.network.readout.dtype == torch.float32
+    difference = np.abs(plain.equations.gram - careful.equations.gram).max()
+    assert 0 < difference < 1e-4 * np.abs(careful.equations.gram).max()
