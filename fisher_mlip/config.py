@@ -14,9 +14,9 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 class Config(BaseModel):
-    """Base of every configuration: frozen, unknown keys are errors."""
+    """Base of every configuration: frozen; unknown keys, NaN and infinity are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def changed(self, **values: Any) -> Self:
         """Return a copy with the given values, validated; None means "leave as it is".
@@ -36,7 +36,7 @@ class ModelConfig(Config):
         max_degree: largest spherical-harmonic degree.
         num_iterations: message-passing layers.
         num_basis_functions: radial Bessel functions per edge.
-        cutoff: Å.
+        cutoff: Å, at most 20: further away the list would take the memory before the physics.
         radial_width: hidden width of the radial network.
     """
 
@@ -44,7 +44,7 @@ class ModelConfig(Config):
     max_degree: int = Field(2, ge=0, le=4)
     num_iterations: int = Field(3, ge=1)
     num_basis_functions: int = Field(32, ge=1)
-    cutoff: float = Field(3.0, gt=0.0)
+    cutoff: float = Field(3.0, gt=0.0, le=20.0)
     radial_width: int = Field(32, ge=1)
 
 
@@ -77,7 +77,7 @@ class TrainConfig(Config):
     ema_decay: float = Field(0.0, ge=0.0, lt=1.0)
     gradient_clip: float = Field(10.0, gt=0.0)
     checkpoint_every: int = Field(1, ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     dtype: DtypeName = "float32"
     device: DeviceName = "auto"
 
@@ -122,6 +122,8 @@ class SimulateConfig(Config):
     device: DeviceName = "auto"
 
 
+_LONGEST_SHOWN = 80
+
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -142,8 +144,16 @@ def parse_config(content: Any, kind: type[ConfigT], source: str) -> ConfigT:
             known = ", ".join(sorted(_fields_beside(kind, first["loc"])))
             raise InputError(f"unknown key '{key}' in {source}: known are {known}") from None
         raise InputError(
-            f"'{key}' in {source}: {first['msg'].lower()}, found {first['input']!r}"
+            f"'{key}' in {source}: {first['msg'].lower()}, found {_shown(first['input'])}"
         ) from None
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a message can hold it: YAML's references unfold without end."""
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
 
 
 def _fields_beside(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -175,7 +185,8 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"expected a file '{path}', found none") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # A ValueError comes from what only looks like a date or a number; text that is not UTF-8 too.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"expected YAML in '{path}', found: {reason}") from None
 

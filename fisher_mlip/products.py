@@ -4,6 +4,7 @@ A file appears under its name only when it is complete (written beside it, synce
 A folder that a command makes in one go is filled under a temporary name and renamed.
 """
 
+import fcntl
 import hashlib
 import json
 import math
@@ -18,6 +19,8 @@ from typing import Any
 from fisher_mlip.errors import InputError
 
 SUMMARY_NAME = "summary.json"
+# One of these is in every folder that a command has made, or was making when it was killed.
+_MARKS = (SUMMARY_NAME, "config.yaml", "training.csv")
 
 
 @contextmanager
@@ -60,15 +63,37 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Hold a folder against other processes; a killed process lets go of it.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise InputError(f"another process is running in '{path}'") from None
+    finally:
+        os.close(handle)
+
+
 def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
     """Refuse an output that exists, unless it is an empty folder or `overwrite` is set.
 
     Raises:
-        InputError: the output exists.
+        InputError: the output exists; or it is a folder that no command of ours made, which is
+            never overwritten.
     """
-    if overwrite or not path.exists():
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    if path.is_dir() and not any(path.iterdir()):
+    if overwrite:
+        if path.is_dir() and not any((path / name).exists() for name in _MARKS):
+            raise InputError(
+                f"'{path}' is a folder that fisher-mlip did not make: name another output"
+            )
         return
     raise InputError(f"output '{path}' exists: name another one or pass --overwrite")
 
@@ -77,6 +102,16 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all.
+
+    Writers of other libraries fail in their own ways on a full disk (torch's ends the process), so
+    what they make goes through here.
+    """
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -218,10 +218,10 @@ def export(job: Quickstart) -> None:
 
 
 def simulate(job: Quickstart) -> None:
-    """Run both models in the gas from the same states, and the finetuned one in the liquid."""
+    """Run the models in the gas from the same states, and the finetuned one in the liquid."""
     job.show.stage("simulate: OpenMM with TorchForce, mdtraj reporters, float64 ledger")
     config = job.config
-    for name in MODELS:
+    for name in _gas_models(job):
         gas = SimulateConfig(
             model=str(job.folder / f"{name}-torchforce"),
             molecules=config.molecules,
@@ -248,6 +248,12 @@ def simulate(job: Quickstart) -> None:
     _run(liquid, job.folder / "run-liquid-fisher")
 
 
+def _gas_models(job: Quickstart) -> tuple[str, ...]:
+    """Return the models whose forces differ: where the readout was kept, one run tells all."""
+    kept = read_json(job.folder / "fisher" / "summary.json")["kept_pretrained_readout"]
+    return ("base",) if kept else MODELS
+
+
 def _run(config: SimulateConfig, folder: Path) -> None:
     # An unstable run is a result, and the report says so.
     outcome = folder / "summary.json"
@@ -261,16 +267,16 @@ def _run(config: SimulateConfig, folder: Path) -> None:
 def report(job: Quickstart) -> list[Path]:
     """Analyze the runs and write the report at the top of the folder."""
     job.show.stage("analyze: drift, stability, temperatures")
-    runs = [job.folder / f"run-gas-{name}" for name in MODELS]
-    runs.append(job.folder / "run-liquid-fisher")
+    names = {"base": "gas, base", "fisher": "gas, Fisher head"}
+    runs = {names[name]: job.folder / f"run-gas-{name}" for name in _gas_models(job)}
+    runs["liquid, Fisher head"] = job.folder / "run-liquid-fisher"
     test = job.part("test")
     found: dict[str, ForceEnergyErrors] = {}
     for name in MODELS:
         checkpoint = load_checkpoint(job.folder / name)
         found[name] = errors(checkpoint.network, test, checkpoint.config)
-    labels = ["gas, base", "gas, Fisher head", "liquid, Fisher head"]
-    names = fill_report(
-        analyze_runs(runs, labels=labels),
+    written = fill_report(
+        analyze_runs(list(runs.values()), labels=list(runs)),
         job.folder,
         sections=_sections(job, found),
         title="fisher-mlip quickstart: ethanol",
@@ -279,7 +285,7 @@ def report(job: Quickstart) -> list[Path]:
             "fisher": _without_path(read_json(job.folder / "fisher" / "summary.json")),
         },
     )
-    return [job.folder / name for name in names]
+    return [job.folder / name for name in written]
 
 
 def _sections(job: Quickstart, found: dict[str, ForceEnergyErrors]) -> list[Section]:
@@ -292,7 +298,9 @@ def _sections(job: Quickstart, found: dict[str, ForceEnergyErrors]) -> list[Sect
         figures = (error.force_mae, error.force_rmse, error.energy_per_atom_mae)
         rows.append([name, *(f"{1000 * figure:.2f}" for figure in figures)])
     ridge = solution["ridge"]
-    chosen = "the pretrained readout was kept" if ridge is None else f"ridge {ridge:.0e} was chosen"
+    chosen = f"ridge {ridge:.0e} was chosen"
+    if ridge is None:
+        chosen = "the pretrained readout was kept (so the gas was run once)"
     return [
         Section(
             "Errors on test frames",

@@ -74,3 +74,32 @@ def test_yaml_cannot_run_code(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         read_yaml(path)
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "learning_rate: .inf",
+        "model:\n  cutoff: .nan",
+        "model:\n  cutoff: 1.0e+6",
+        "seed: -1",
+        "seed: 2001-13-45",
+        "batch_size: " + "[" * 3000,
+        "seed: !!python/object/apply:os.getcwd []",
+    ],
+)
+def test_hostile_yaml_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError):
+        read_config(path, TrainConfig)
+
+
+def test_a_message_does_not_unfold_references(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    path = tmp_path / "train.yaml"
+    path.write_text("batch_size: 3\n" + "\n".join(lines).replace("a11:", "seed:"))
+    with pytest.raises(InputError) as refused:
+        read_config(path, TrainConfig)
+    assert len(str(refused.value)) < 1000

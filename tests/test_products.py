@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import fisher_mlip
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import (
+    locked_folder,
     read_json,
     refuse_existing,
     sha256_of_file,
@@ -95,7 +97,7 @@ def test_whole_folder_is_renamed_when_complete(tmp_path: Path) -> None:
 def test_whole_folder_refuses_and_overwrites(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.mkdir()
-    (path / "old").touch()
+    write_summary(path, {})
     with pytest.raises(InputError, match="exists"), whole_folder(path):
         pytest.fail("entered a folder that exists")
     with whole_folder(path, overwrite=True) as partial:
@@ -106,11 +108,11 @@ def test_whole_folder_refuses_and_overwrites(tmp_path: Path) -> None:
 def test_whole_folder_keeps_the_old_one_when_broken_off(tmp_path: Path) -> None:
     path = tmp_path / "run"
     path.mkdir()
-    (path / "old").touch()
+    write_summary(path, {})
     with pytest.raises(BrokenOffError), whole_folder(path, overwrite=True) as partial:
         (partial / "new").touch()
         raise BrokenOffError
-    assert [entry.name for entry in path.iterdir()] == ["old"]
+    assert [entry.name for entry in path.iterdir()] == ["summary.json"]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -135,3 +137,30 @@ def test_sha256(tmp_path: Path) -> None:
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert sha256_of_file(path).startswith("ba7816bf8f01cfea")  # FIPS 180-2, B.1
+
+
+def test_overwrite_spares_a_folder_of_other_things(tmp_path: Path) -> None:
+    mine = tmp_path / "thesis"
+    mine.mkdir()
+    (mine / "chapter.tex").write_text("years of work")
+    with (
+        pytest.raises(InputError, match="did not make"),
+        whole_folder(mine, overwrite=True) as partial,
+    ):
+        (partial / "weights").write_text("new")
+    assert (mine / "chapter.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("call", ["save_file(", "torch.jit.save(script(module), str("])
+def test_no_library_writes_products_itself(call: str) -> None:
+    # On a full disk safetensors raises an error of its own and torch ends the process.
+    package = Path(fisher_mlip.__file__).parent
+    assert not [path for path in package.rglob("*.py") if call in path.read_text(encoding="utf-8")]
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    with locked_folder(tmp_path), pytest.raises(InputError, match="another process"):  # noqa: SIM117
+        with locked_folder(tmp_path):
+            pytest.fail("held twice")
+    with locked_folder(tmp_path):
+        pass

@@ -1,11 +1,16 @@
 """The trajectory of a run, in chunks over all its segments, read by mdtraj."""
 
+import ctypes
+import os
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mdtraj
 import numpy as np
+from mdtraj.formats import DCDTrajectoryFile
 
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.data.frames import FloatArray, IntArray
@@ -48,7 +53,7 @@ def iterate_chunks(run: Run) -> Iterator[tuple[FloatArray, "mdtraj.Trajectory"]]
     n_before = 0
     for segment in segments(run.path):
         try:
-            for chunk in mdtraj.iterload(str(segment), top=topology, chunk=size):
+            for chunk in _chunks(segment, topology, size):
                 frames = n_before + 1 + np.arange(chunk.n_frames)
                 n_before += chunk.n_frames
                 yield frames * run.frame_interval_ps, chunk
@@ -75,6 +80,30 @@ def distances(chunk: "mdtraj.Trajectory", pairs: IntArray) -> FloatArray:
     with np.errstate(all="ignore"):
         lengths = mdtraj.compute_distances(chunk, pairs, periodic=is_periodic)
         return np.asarray(lengths, dtype=np.float64) * ANGSTROM_PER_NM
+
+
+def _chunks(segment: Path, topology: "mdtraj.Topology", size: int) -> Iterator["mdtraj.Trajectory"]:
+    with _without_c_output():
+        handle = DCDTrajectoryFile(str(segment))
+    with handle:
+        while len(chunk := handle.read_as_traj(topology, n_frames=size)):
+            yield chunk
+
+
+@contextmanager
+def _without_c_output() -> Iterator[None]:
+    """Drop what C code prints: mdtraj's DCD reader prints what it found to standard output."""
+    sys.stdout.flush()
+    standard_output = os.dup(1)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        # C buffers what it printed; it must leave the buffer while it still goes nowhere.
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(standard_output, 1)
+        os.close(standard_output)
 
 
 def _segment_number(path: Path) -> int:

@@ -32,7 +32,7 @@ def analyze(
             "[default: the run's first frames]"
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap of the drift's interval.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap of the drift's interval.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a report that is there.")] = False,
 ) -> None:
     """Report drift, broken bonds and temperatures of one or more runs.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fisher_mlip.cli.console import console, fraction_bar, progress_bar, wrote
+from fisher_mlip.cli.options import EnergyUnit, NpzUnit
 
 if TYPE_CHECKING:
     from fisher_mlip.data import Frames
@@ -16,15 +17,6 @@ data_app = typer.Typer(
     help="Reference frames: info, split, convert, generate, label.",
     no_args_is_help=True,
 )
-
-
-class EnergyUnit(StrEnum):
-    """Units of energy in an MD17 archive."""
-
-    KCAL_PER_MOL = "kcal/mol"
-    KJ_PER_MOL = "kJ/mol"
-    EV = "eV"
-    HARTREE = "Hartree"
 
 
 class Phase(StrEnum):
@@ -45,12 +37,9 @@ ReferenceEnergies = Annotated[
         "as '{C: -1025.2, H: -13.6}', or frames with config_type=IsolatedAtom.",
     ),
 ]
-NpzUnit = Annotated[
-    EnergyUnit, typer.Option("--npz-unit", help="Unit of energy in an .npz; its lengths are Å.")
-]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Extended XYZ to write.")]
 Overwrite = Annotated[bool, typer.Option(help="Replace an existing output.")]
-Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 
 
 @data_app.command("info")

@@ -34,7 +34,9 @@ def export(
         Path | None,
         typer.Option(help="Your frames (extended XYZ): parity is checked on these too."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the probe frames that parity is checked on.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the probe frames that parity is checked on.")
+    ] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
 ) -> None:
     """Export a checkpoint for a simulation engine, and prove that it is the same model.

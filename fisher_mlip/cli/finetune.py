@@ -1,14 +1,16 @@
 """`fisher-mlip finetune`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fisher_mlip.cli.console import console, progress_bar, wrote
-from fisher_mlip.cli.options import Device, Precision
+from fisher_mlip.cli.options import Device, EnergyUnit, NpzUnit, Precision
 
 if TYPE_CHECKING:
+    from fisher_mlip.data import Frames
     from fisher_mlip.fisher import Solution
 
 
@@ -24,17 +26,21 @@ def finetune(
     ] = 0.2,
     ridge: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Use this ridge instead of choosing one; 0: within the rank."),
+        typer.Option(
+            min=0.0,
+            help="Try this ridge and no other; 0: within the rank.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; default: CHECKPOINT-fisher.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the held-out choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the held-out choice.")] = 0,
     device: Annotated[Device, typer.Option(help="Where Jacobians are computed.")] = Device.AUTO,
     dtype: Annotated[
         Precision | None,
         typer.Option(help="Of the features; default: the model's. The solve is float64."),
     ] = None,
+    npz_unit: NpzUnit = EnergyUnit.KCAL_PER_MOL,
     trust_units: Annotated[
         bool, typer.Option(help="Leave out the check that units look like eV and Å.")
     ] = False,
@@ -50,7 +56,7 @@ def finetune(
     """
     from fisher_mlip.data import read_frames
     from fisher_mlip.data.checks import check_trainable
-    from fisher_mlip.data.split import split_frames
+    from fisher_mlip.data.split import refuse_shared_frames, split_frames
     from fisher_mlip.fisher import finetune as solve_head
     from fisher_mlip.fisher import save_solution
     from fisher_mlip.fisher.plot import PLOT_NAME, plot_ridge_path
@@ -61,13 +67,20 @@ def finetune(
     folder = output or checkpoint.with_name(f"{checkpoint.name}-fisher")
     refuse_existing(folder, overwrite=overwrite)
     loaded = load_checkpoint(checkpoint)
-    frames = read_frames(data)
-    check_trainable(frames, trust_units=trust_units)
+
+    def read(path: Path) -> "Frames":
+        found = read_frames(path, npz_energy_unit=npz_unit.value)
+        # Energies must fit the model's E0s; without energies there is nothing to check.
+        found = replace(found, reference_energies=loaded.config.reference_energies)
+        check_trainable(found, trust_units=trust_units, labels=["forces"])
+        return found
+
+    frames = read(data)
     if held_out is None:
         training, chosen = split_frames(frames, held_out_fraction, seed)
     else:
-        training, chosen = frames, read_frames(held_out)
-        check_trainable(chosen, trust_units=trust_units)
+        training, chosen = frames, read(held_out)
+        refuse_shared_frames(training, chosen)
     with progress_bar("Jacobians", len(training) + len(chosen)) as advance:
         solution = solve_head(
             loaded,

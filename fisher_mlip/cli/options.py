@@ -1,6 +1,9 @@
 """Option values that several commands share."""
 
 from enum import StrEnum
+from typing import Annotated
+
+import typer
 
 
 class Device(StrEnum):
@@ -31,3 +34,17 @@ class Precision(StrEnum):
 
     FLOAT32 = "float32"
     FLOAT64 = "float64"
+
+
+class EnergyUnit(StrEnum):
+    """Units of energy in an MD17 archive."""
+
+    KCAL_PER_MOL = "kcal/mol"
+    KJ_PER_MOL = "kJ/mol"
+    EV = "eV"
+    HARTREE = "Hartree"
+
+
+NpzUnit = Annotated[
+    EnergyUnit, typer.Option("--npz-unit", help="Unit of energy in an .npz; its lengths are Å.")
+]

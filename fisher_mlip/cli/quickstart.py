@@ -29,7 +29,7 @@ def quickstart(
         "runs/quickstart"
     ),
     smoke: Annotated[bool, typer.Option(help="Tiny sizes: a minute, to see it run.")] = False,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     device: Annotated[Device, typer.Option(help="auto: a GPU where there is one.")] = Device.AUTO,
     overwrite: Annotated[bool, typer.Option(help="Start anew where a quickstart is.")] = False,
 ) -> None:

@@ -1,12 +1,17 @@
 """`fisher-mlip train`: fit a network to energies and forces."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fisher_mlip.cli.console import console, wrote
-from fisher_mlip.cli.options import Device, Precision
+from fisher_mlip.cli.options import Device, EnergyUnit, NpzUnit, Precision
+
+if TYPE_CHECKING:
+    from fisher_mlip.config import TrainConfig
+    from fisher_mlip.data import Frames
 
 
 def train(
@@ -61,6 +66,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of weights, order and choices.")] = None,
     dtype: Annotated[Precision | None, typer.Option(help="Of the weights.")] = None,
     device: Annotated[Device | None, typer.Option(help="auto: every GPU, else the CPU.")] = None,
+    npz_unit: NpzUnit = EnergyUnit.KCAL_PER_MOL,
     trust_units: Annotated[
         bool, typer.Option(help="Leave out the check that units look like eV and Å.")
     ] = False,
@@ -76,19 +82,15 @@ def train(
     """
     flags = dict(locals())
     from fisher_mlip.config import ModelConfig, TrainConfig
-    from fisher_mlip.data import read_frames
-    from fisher_mlip.data.checks import check_trainable
     from fisher_mlip.train import train_model
     from fisher_mlip.train.progress import EpochLines
     from fisher_mlip.train.settings import choose_frames, training_config
 
     names = {*ModelConfig.model_fields, *TrainConfig.model_fields} - {"model"}
     settings = training_config(preset, config, {name: flags[name] for name in names})
-    everything = read_frames(data, reference_energies=e0s)
-    check_trainable(everything, trust_units=trust_units)
-    held_out = read_frames(validation) if validation else None
-    if held_out is not None:
-        check_trainable(held_out, trust_units=trust_units)
+    everything, held_out = read_labelled(
+        data, validation, settings, e0s=e0s, npz_unit=npz_unit, trust_units=trust_units
+    )
     training, held_out = choose_frames(
         everything,
         held_out,
@@ -105,10 +107,42 @@ def train(
         overwrite=overwrite,
         show=EpochLines(),
     )
-    metrics = trained.metrics
-    console.print(
-        f"best epoch {metrics['best_epoch']}: validation force MAE "
-        f"{metrics['validation_force_mae_meV_A']:.1f} meV/Å, energy MAE "
-        f"{metrics['validation_energy_mae_meV']:.1f} meV"
-    )
+    # None where the frames have no such label.
+    found = {
+        "force MAE {:.1f} meV/Å": trained.metrics["validation_force_mae_meV_A"],
+        "energy MAE {:.1f} meV": trained.metrics["validation_energy_mae_meV"],
+    }
+    known = [form.format(value) for form, value in found.items() if value is not None]
+    console.print(f"best epoch {trained.metrics['best_epoch']}: validation {', '.join(known)}")
     wrote(*sorted(output.iterdir()))
+
+
+def read_labelled(
+    data: Path,
+    validation: Path | None,
+    settings: "TrainConfig",
+    *,
+    e0s: Path | None,
+    npz_unit: EnergyUnit,
+    trust_units: bool,
+) -> tuple["Frames", "Frames | None"]:
+    """Read the frames and check that they have the labels that the settings give weight to."""
+    from fisher_mlip.data import read_frames
+    from fisher_mlip.data.checks import Label, check_trainable
+    from fisher_mlip.data.split import refuse_shared_frames
+
+    weights: dict[Label, float] = {
+        "energy": settings.energy_weight,
+        "forces": settings.forces_weight,
+    }
+    labels = [label for label, weight in weights.items() if weight > 0.0]
+    frames = read_frames(data, reference_energies=e0s, npz_energy_unit=npz_unit.value)
+    check_trainable(frames, trust_units=trust_units, labels=labels)
+    if validation is None:
+        return frames, None
+    held_out = read_frames(validation, npz_energy_unit=npz_unit.value)
+    # Validation energies count from the E0s of training, so they must fit those.
+    held_out = replace(held_out, reference_energies=frames.reference_energies)
+    check_trainable(held_out, trust_units=trust_units, labels=labels)
+    refuse_shared_frames(frames, held_out)
+    return frames, held_out

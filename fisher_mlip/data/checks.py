@@ -1,5 +1,8 @@
 """What frames must be before a model may learn from them."""
 
+from collections.abc import Collection
+from typing import Literal
+
 import numpy as np
 from ase.data import chemical_symbols
 
@@ -8,17 +11,26 @@ from fisher_mlip.data.frames import Frame, Frames
 from fisher_mlip.data.unit_checks import check_units
 from fisher_mlip.errors import InputError
 
+Label = Literal["energy", "forces", "stress"]
+_UNITS: dict[Label, str] = {"energy": "eV", "forces": "eV/Å", "stress": "eV/Å^3"}
+
 # Å: half of the shortest bond there is (H2, 0.74) would already cost tens of eV.
 _ATOMS_OVERLAP = 0.3
 # eV/Å: no bond resists as much; a proton at 0.3 Å from carbon is pushed by some hundred.
 _LARGEST_FORCE = 1000.0
 
 
-def check_trainable(frames: Frames, *, trust_units: bool = False) -> None:
+def check_trainable(
+    frames: Frames,
+    *,
+    trust_units: bool = False,
+    labels: Collection[Label] = ("energy", "forces"),
+) -> None:
     """Check that every frame has what training needs and that units look like eV and Å.
 
     Args:
-        frames: with energies and forces.
+        frames: to learn from.
+        labels: that every frame must have.
         trust_units: leave out the checks of units, which look at orders of magnitude.
 
     Raises:
@@ -29,7 +41,13 @@ def check_trainable(frames: Frames, *, trust_units: bool = False) -> None:
     if not frames.frames:
         raise InputError(f"expected at least one frame in '{frames.source}', found none")
     for index, frame in enumerate(frames):
-        _check_labels(frame, f"frame {index} of '{frames.source}'")
+        name = f"frame {index} of '{frames.source}'"
+        for label in labels:
+            if getattr(frame, label) is None:
+                raise InputError(
+                    f"{name} has no {label}: expected '{label}' or 'REF_{label}' in {_UNITS[label]}"
+                )
+        _check_labels(frame, name)
     if not trust_units:
         check_units(frames)
     for index, frame in enumerate(frames):
@@ -39,17 +57,19 @@ def check_trainable(frames: Frames, *, trust_units: bool = False) -> None:
 def _check_labels(frame: Frame, name: str) -> None:
     if frame.n_atoms == 0:
         raise InputError(f"{name} has no atoms")
-    if frame.energy is None:
-        raise InputError(f"{name} has no energy: expected 'energy' or 'REF_energy' in eV")
-    if frame.forces is None:
-        raise InputError(f"{name} has no forces: expected 'forces' or 'REF_forces' in eV/Å")
-    shapes = {"positions": frame.positions, "forces": frame.forces}
+    if not ((frame.atomic_numbers > 0) & (frame.atomic_numbers < len(chemical_symbols))).all():
+        raise InputError(f"{name} has atoms that are no chemical element: {frame.atomic_numbers}")
+    shapes = {"positions": frame.positions}
+    if frame.forces is not None:
+        shapes["forces"] = frame.forces
     for what, array in shapes.items():
         if array.shape != (frame.n_atoms, 3):
             raise InputError(
                 f"expected {what} of shape ({frame.n_atoms}, 3) in {name}, found {array.shape}"
             )
-    finite = shapes | {"energy": np.array(frame.energy), "cell": frame.cell}
+    finite = shapes | {"cell": frame.cell}
+    if frame.energy is not None:
+        finite["energy"] = np.array(frame.energy)
     if frame.stress is not None:
         finite["stress"] = frame.stress
     for what, array in finite.items():
@@ -71,7 +91,8 @@ def _check_magnitudes(frame: Frame, name: str) -> None:
             f"{name} has {atoms[0]} and {atoms[1]} on top of each other, {distances[pair]:.3f} Å "
             f"apart: expected at least {_ATOMS_OVERLAP} Å"
         )
-    assert frame.forces is not None
+    if frame.forces is None:
+        return
     largest = float(np.abs(frame.forces).max())
     if largest > _LARGEST_FORCE:
         raise InputError(

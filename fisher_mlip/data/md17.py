@@ -2,11 +2,12 @@
 
 import zipfile
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
+from ase.data import chemical_symbols
 
-from fisher_mlip.data.frames import FloatArray, Frame, Frames
+from fisher_mlip.data.frames import FloatArray, Frame, Frames, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.units import EV_PER_HARTREE, KCAL_PER_MOL_PER_EV, KJ_PER_MOL_PER_EV
 
@@ -49,13 +50,12 @@ def read_md17(path: Path, *, energy_unit: EnergyUnit = "kcal/mol") -> Frames:
         units = ", ".join(get_args(EnergyUnit))
         raise InputError(f"expected an energy unit of {units}, found '{energy_unit}'")
     arrays = _read_arrays(path)
-    numbers = arrays["atomic numbers"].astype(np.int64).reshape(-1)
-    positions = arrays["positions"].astype(np.float64)
-    count = len(positions)
+    numbers = _atomic_numbers(arrays["atomic numbers"], path)
+    positions, forces = arrays["positions"], arrays["forces"]
+    count = positions.shape[0] if positions.ndim else 0
     _expect(positions, (count, len(numbers), 3), "positions", path)
-    forces = arrays["forces"].astype(np.float64)
     _expect(forces, positions.shape, "forces", path)
-    energies = arrays["energies"].astype(np.float64).reshape(-1)
+    energies = arrays["energies"].reshape(-1)
     _expect(energies, (count,), "energies", path)
     factor = ENERGY_UNITS[energy_unit]
     frames = tuple(
@@ -65,14 +65,32 @@ def read_md17(path: Path, *, energy_unit: EnergyUnit = "kcal/mol") -> Frames:
     return Frames(frames, source=str(path))
 
 
-def _read_arrays(path: Path) -> dict[str, Any]:
+def _read_arrays(path: Path) -> dict[str, FloatArray]:
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"expected an MD17 .npz in '{path}', found another kind of file")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {what: archive[_key(archive.files, what, path)] for what in _KEYS}
+            found = {what: archive[_key(archive.files, what, path)] for what in _KEYS}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"expected an MD17 .npz in '{path}', found: {error}") from None
+    for what, array in found.items():
+        if not (isinstance(array, np.ndarray) and array.dtype.kind in "iuf"):
+            kind = getattr(array, "dtype", type(array).__name__)
+            raise InputError(f"expected numbers as {what} in '{path}', found {kind}")
+    return {what: array.astype(np.float64) for what, array in found.items()}
+
+
+def _atomic_numbers(values: FloatArray, path: Path) -> IntArray:
+    flat = values.reshape(-1)
+    # Written so that a NaN fails.
+    elements = (flat == np.round(flat)) & (flat > 0) & (flat < len(chemical_symbols))
+    if not elements.all():
+        raise InputError(
+            f"expected atomic numbers of elements in '{path}', found {flat[~elements][0]:g}"
+        )
+    return flat.astype(np.int64)
 
 
 def _key(present: list[str], what: str, path: Path) -> str:

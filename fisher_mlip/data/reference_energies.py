@@ -91,7 +91,7 @@ def parse_reference_energies(path: Path) -> dict[int, float]:
 def _atomic_number(key: object, path: Path) -> int:
     # YAML 1.1 reads the symbols of nitrogen ("N") and yttrium ("Y") as they stand, "No" as false.
     symbol = "No" if key is False else str(key)
-    number = int(symbol) if symbol.isdigit() else numbers_of_symbols.get(symbol, 0)
+    number = int(symbol) if symbol.isdecimal() else numbers_of_symbols.get(symbol, 0)
     if not 0 < number < len(chemical_symbols):
         raise InputError(f"expected a chemical element in '{path}', found '{key}'")
     return number

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fisher_mlip.data.distances import near_duplicate_groups
-from fisher_mlip.data.frames import Frames, IntArray
+from fisher_mlip.data.frames import Frame, Frames, IntArray
 from fisher_mlip.errors import InputError
 
 
@@ -41,6 +41,26 @@ def split_frames(frames: Frames, held_out_fraction: float, seed: int) -> tuple[F
     return split.parts["train"], split.parts["held out"]
 
 
+def refuse_shared_frames(training: Frames, held_out: Frames) -> None:
+    """Refuse frames that are to judge a model and are among those it learns from.
+
+    Raises:
+        InputError: a configuration is in both.
+    """
+    known = {_configuration(frame) for frame in training}
+    shared = sum(_configuration(frame) in known for frame in held_out)
+    if shared:
+        raise InputError(
+            f"{shared} of the {len(held_out)} frames in '{held_out.source}' are also among those "
+            f"to learn from in '{training.source}': they cannot judge what was learned from them"
+        )
+
+
+def _configuration(frame: Frame) -> bytes:
+    parts = (frame.atomic_numbers, frame.positions, frame.cell * frame.pbc[:, None])
+    return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+
+
 def part_size(wanted: float, total: int) -> int:
     """Return a number of frames: `wanted` itself, or as a fraction of `total` below one.
 
@@ -50,7 +70,8 @@ def part_size(wanted: float, total: int) -> int:
     """
     if total == 0:
         raise InputError("expected at least one frame to split, found none")
-    if wanted < 0 or wanted > total or (wanted > 1 and wanted != int(wanted)):
+    # Written so that a NaN fails.
+    if not 0 <= wanted <= total or (wanted > 1 and wanted != int(wanted)):
         raise InputError(
             f"expected a fraction below 1 or a number of frames up to {total}, found {wanted:g}"
         )

@@ -1,8 +1,8 @@
-"""Suspect units other than eV and Å, from four kinds of evidence.
+"""Suspect units other than eV and Å, from five kinds of evidence.
 
 Lengths against covalent radii; total energies against what atoms are known to have and against
-the E0s; the size of forces; energy differences of consecutive frames against the work of the
-forces between them.
+the E0s; the size of forces; forces along bonds to hydrogen (`bond_checks`); energy differences of
+consecutive frames against the work of the forces between them.
 """
 
 import itertools
@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 from ase.data import covalent_radii
 
+from fisher_mlip.data.bond_checks import check_bond_forces
 from fisher_mlip.data.distances import neighbor_pairs
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.errors import InputError
@@ -21,6 +22,11 @@ _ENERGIES = {
     "Hartree": 1.0 / EV_PER_HARTREE,
     "kcal/mol": KCAL_PER_MOL_PER_EV,
     "kJ/mol": KJ_PER_MOL_PER_EV,
+}
+# What 1 eV becomes where another unit is taken for kcal/mol, that of an .npz.
+_MISTAKEN = {
+    "eV": 1.0 / KCAL_PER_MOL_PER_EV,
+    "kJ/mol": KJ_PER_MOL_PER_EV / KCAL_PER_MOL_PER_EV,
 }
 _LENGTHS = {"Bohr": _BOHR_PER_ANGSTROM, "nm": 0.1}
 _FORCES = {
@@ -53,17 +59,20 @@ def check_units(frames: Frames) -> None:
     """Check that lengths are in Å, energies in eV and forces in eV/Å, as far as that shows.
 
     Args:
-        frames: finite, with energies and forces.
+        frames: finite; energies and forces are looked at where there are any.
 
     Raises:
         InputError: another unit is suspected; the message says which and on what evidence.
     """
     sample = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, _SAMPLE).astype(int))]
     _check_lengths(sample, frames.source)
-    _check_total_energies(sample, frames.source)
-    _check_binding(sample, frames)
-    _check_force_sizes(sample, frames.source)
+    with_energy = [frame for frame in sample if frame.energy is not None]
+    _check_total_energies(with_energy, frames.source)
+    _check_binding(with_energy, frames)
+    with_forces = [frame for frame in sample if frame.forces is not None]
+    _check_force_sizes(with_forces, frames.source)
     _check_work(frames)
+    check_bond_forces(with_forces, frames.source, _FORCES | {"Hartree/Å": _ENERGIES["Hartree"]})
 
 
 def _check_lengths(sample: list[Frame], source: str) -> None:
@@ -106,6 +115,13 @@ def _check_total_energies(sample: list[Frame], source: str) -> None:
                 f"{atoms[0] * EV_PER_HARTREE * factor:.6g} {unit} or "
                 f"{atoms[0] * EV_PER_HARTREE:.6g} eV (all electrons)"
             )
+    for unit, factor in _MISTAKEN.items():
+        if abs(ratio / factor - 1.0) < 0.05:
+            raise InputError(
+                f"energies in '{source}' look like {unit} that were taken for kcal/mol: read "
+                f"so the total energy is {energies[0]:.6g} eV, and atoms like these have "
+                f"{atoms[0] * EV_PER_HARTREE:.6g} eV (all electrons); for an .npz say --npz-unit"
+            )
 
 
 def _check_binding(sample: list[Frame], frames: Frames) -> None:
@@ -132,6 +148,8 @@ def _check_binding(sample: list[Frame], frames: Frames) -> None:
 
 def _check_force_sizes(sample: list[Frame], source: str) -> None:
     sizes = [np.sqrt(np.mean(f.forces**2)) for f in sample if f.forces is not None]
+    if not sizes:
+        return
     median = float(np.median(sizes))
     if median < _LARGEST_TYPICAL_FORCE:
         return
@@ -177,10 +195,10 @@ def _changes_and_works(frames: Frames) -> tuple[FloatArray, FloatArray]:
         moved = float(np.abs(step).max())
         if not 0.0 < moved < _LARGEST_STEP or not np.array_equal(before.cell, after.cell):
             continue
-        assert before.forces is not None
-        assert after.forces is not None
-        assert before.energy is not None
-        assert after.energy is not None
+        if before.forces is None or after.forces is None:
+            continue
+        if before.energy is None or after.energy is None:
+            continue
         changes.append(after.energy - before.energy)
         works.append(-0.5 * float(np.sum((before.forces + after.forces) * step)))
     return np.array(changes), np.array(works)

@@ -94,13 +94,15 @@ def read_manifest(path: Path) -> Manifest:
             damaged = archive.testzip()
             names = [n for n in archive.namelist() if n.endswith(f"/extra/{MANIFEST_NAME}")]
             text = archive.read(names[0]).decode() if names else ""
-    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError) as error:
+        content = json.loads(text) if text else {}
+    # RuntimeError: an encrypted archive; ValueError: a manifest that is no UTF-8 or no JSON.
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
         raise InputError(f"'{model}' is no whole exported model: {error}") from None
     if damaged:
         raise InputError(f"'{model}' is damaged: its part '{damaged}' fails its checksum")
     if not text:
         raise InputError(f"'{model}' was not written by 'fisher-mlip export': it has no manifest")
-    manifest = parse_config(json.loads(text), Manifest, f"the manifest of '{model}'")
+    manifest = parse_config(content, Manifest, f"the manifest of '{model}'")
     if manifest.format != FORMAT:
         raise InputError(f"expected format '{FORMAT}' in '{model}', found '{manifest.format}'")
     return manifest

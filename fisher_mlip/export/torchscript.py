@@ -4,6 +4,7 @@ torch 2.12 calls TorchScript deprecated at each use. TorchForce reads nothing el
 only here, that one message is silenced.
 """
 
+import io
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import torch
 from e3nn.util.jit import script
 
 from fisher_mlip.errors import InputError
+from fisher_mlip.products import write_bytes
 
 
 @contextmanager
@@ -27,8 +29,11 @@ def without_deprecation() -> Iterator[None]:
 
 def save_script(module: torch.nn.Module, path: Path, extra: Mapping[str, str]) -> None:
     """Script a module (e3nn parts included) and save it with extra text files inside."""
+    # Through memory: on a full disk torch's own writer ends the process.
+    content = io.BytesIO()
     with without_deprecation():
-        torch.jit.save(script(module), str(path), _extra_files=dict(extra))
+        torch.jit.save(script(module), content, _extra_files=dict(extra))
+    write_bytes(path, content.getvalue())
 
 
 def load_script(path: Path) -> torch.jit.ScriptModule:

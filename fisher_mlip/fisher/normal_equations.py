@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 
 from fisher_mlip.data.frames import FloatArray, Frames
@@ -17,7 +17,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.jacobian import feature_jacobian
 from fisher_mlip.model.graph import graph_of_frames
 from fisher_mlip.model.network import EquivariantNetwork
-from fisher_mlip.products import whole_file
+from fisher_mlip.products import write_bytes
 
 ATOMS_PER_BATCH = 900
 
@@ -119,12 +119,8 @@ def save_normal_equations(path: Path, equations: NormalEquations, data_hash: str
         "n_frames": equations.n_frames,
         "data_hash": data_hash,
     }
-    with whole_file(path) as partial:
-        save_file(
-            {"gram": equations.gram, "moment": equations.moment},
-            partial,
-            metadata={"normal_equations": json.dumps(scalars)},
-        )
+    tensors = {"gram": equations.gram, "moment": equations.moment}
+    write_bytes(path, save(tensors, metadata={"normal_equations": json.dumps(scalars)}))
 
 
 def load_normal_equations(path: Path) -> NormalEquations:

@@ -19,8 +19,10 @@ def plot_ridge_path(solution: Solution, path: Path) -> None:
     ridges = [row.ridge for row in solution.rows]
     training = [1000.0 * row.training_force_rmse for row in solution.rows]
     held_out = [1000.0 * row.held_out_force_rmse for row in solution.rows]
-    axes.semilogx(ridges, training, "o-", color="#7a869a", label="training frames")
-    axes.semilogx(ridges, held_out, "o-", color="#1f5fbf", label="held-out frames")
+    axes.plot(ridges, training, "o-", color="#7a869a", label="training frames")
+    axes.plot(ridges, held_out, "o-", color="#1f5fbf", label="held-out frames")
+    if min(ridges) > 0.0:
+        axes.set_xscale("log")
     axes.axhline(
         1000.0 * solution.base_held_out_rmse,
         color="#c0392b",

@@ -76,8 +76,8 @@ def solve(
     Source:
         theta = theta_0 + (T + ridge S^2)^-1 (c - T theta_0), S the column scale.
     """
-    if ridge < 0:
-        raise InputError(f"expected a ridge of zero or more, found {ridge}")
+    if not 0 <= ridge < np.inf:
+        raise InputError(f"expected a finite ridge of zero or more, found {ridge}")
     kept = slice(len(spectrum.values) - spectrum.rank, None)
     residual = (equations.moment - equations.gram @ prior) / spectrum.scale
     amplitudes = (spectrum.vectors[:, kept].T @ residual) / (spectrum.values[kept] + ridge)

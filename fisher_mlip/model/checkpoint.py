@@ -1,22 +1,28 @@
-"""A trained model on disk: a folder of safetensors, YAML and JSON; never a pickle."""
+"""A trained model on disk: a folder of safetensors, YAML and JSON; never a pickle.
 
+The weights carry what they mean (cutoff, elements, ...): another cutoff in `config.yaml` would fit
+their shapes and be another model.
+"""
+
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from pydantic import Field, ValidationInfo, field_validator
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
 from fisher_mlip.config import Config, DtypeName, ModelConfig, read_config, write_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.model.network import EquivariantNetwork, build_network
-from fisher_mlip.products import read_json, whole_file, write_json
+from fisher_mlip.products import read_json, write_bytes, write_json
 
 WEIGHTS_NAME = "weights.safetensors"
 CONFIG_NAME = "config.yaml"
 METRICS_NAME = "metrics.json"
+MEANING_KEY = "meaning"
 
 
 class CheckpointConfig(Config):
@@ -37,6 +43,21 @@ class CheckpointConfig(Config):
     dtype: DtypeName = "float32"
     data_hash: str = ""
     provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("elements")
+    @classmethod
+    def _ascending_elements(cls, elements: list[int]) -> list[int]:
+        if elements != sorted(set(elements)) or not 0 < elements[0] <= elements[-1] <= 118:
+            raise ValueError("expected ascending atomic numbers")
+        return elements
+
+    @field_validator("reference_energies")
+    @classmethod
+    def _one_per_element(cls, energies: dict[int, float], info: ValidationInfo) -> dict[int, float]:
+        missing = [z for z in info.data.get("elements", []) if z not in energies]
+        if missing:
+            raise ValueError(f"expected an energy of every element, none has Z={missing[0]}")
+        return energies
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +88,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> list[Path]:
     write_yaml(paths[0], checkpoint.config.model_dump())
     write_json(paths[1], checkpoint.metrics)
     weights = {k: v.detach().cpu().contiguous() for k, v in _own_state(checkpoint.network).items()}
-    with whole_file(paths[2]) as partial:
-        save_file(weights, partial)
+    meaning = json.dumps(_meaning(checkpoint.config))
+    write_bytes(paths[2], save(weights, metadata={MEANING_KEY: meaning}))
     return paths
 
 
@@ -82,14 +103,19 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     if not weights_path.is_file():
         raise InputError(f"expected a checkpoint folder with {WEIGHTS_NAME}, found '{folder}'")
     config = read_config(folder / CONFIG_NAME, CheckpointConfig)
-    try:
-        weights = load_file(weights_path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"'{weights_path}' is no whole safetensors file: {error}") from None
+    weights, meaning = _read_weights(weights_path)
+    for key, value in _meaning(config).items():
+        if meaning.get(key, value) != value:
+            raise InputError(
+                f"weights in '{weights_path}' were trained with {key} {meaning[key]}, found "
+                f"{value} in {CONFIG_NAME}"
+            )
     network = new_network(config)
     expected = _own_state(network)
     misfits = sorted(expected.keys() ^ weights.keys()) or [
-        key for key, value in expected.items() if value.shape != weights[key].shape
+        key
+        for key, value in expected.items()
+        if (value.shape, value.dtype) != (weights[key].shape, weights[key].dtype)
     ]
     if misfits:
         raise InputError(
@@ -101,6 +127,21 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     network.eval()
     metrics = read_json(folder / METRICS_NAME) if (folder / METRICS_NAME).is_file() else {}
     return Checkpoint(network, config, metrics)
+
+
+def _meaning(config: CheckpointConfig) -> dict[str, Any]:
+    """Return what of a configuration changes predictions without changing the weights' shapes."""
+    return {**config.model.model_dump(), "elements": config.elements, "dtype": config.dtype}
+
+
+def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            meaning = json.loads((file.metadata() or {}).get(MEANING_KEY, "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"'{path}' is no whole safetensors file: {error}") from None
+    return weights, meaning
 
 
 def _own_state(network: EquivariantNetwork) -> dict[str, torch.Tensor]:

@@ -10,9 +10,9 @@ from openmm.app import PDBFile, Simulation
 
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.errors import UnstableRunError
+from fisher_mlip.interruption import Interruption, noted_interruption
 from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
 from fisher_mlip.simulate.folder import RunFolder, write_pdb
-from fisher_mlip.simulate.interruption import Interruption
 from fisher_mlip.simulate.progress import shown_progress
 from fisher_mlip.simulate.reporting import RunReporters, momentum_groups
 from fisher_mlip.simulate.summary import RunSummary, Status
@@ -51,7 +51,7 @@ def drive(run: Run) -> RunSummary:
     status: Status = "finished"
     message = ""
     try:
-        with Interruption() as interruption:
+        with noted_interruption() as interruption:
             _step_to_end(run, interruption)
         if interruption.wanted:
             status, message = "interrupted", "a signal asked the run to stop"

@@ -1,9 +1,6 @@
 """The run folder: the names of its files, and those that are written once."""
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -13,9 +10,15 @@ from openmm.app import PDBFile, Topology, element
 
 from fisher_mlip.config import SimulateConfig, write_yaml
 from fisher_mlip.data.frames import FloatArray
-from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
-from fisher_mlip.products import SUMMARY_NAME, read_json, sha256_of_file, write_json, write_text
+from fisher_mlip.products import (
+    SUMMARY_NAME,
+    locked_folder,
+    read_json,
+    sha256_of_file,
+    write_json,
+    write_text,
+)
 from fisher_mlip.simulate.engine import box_vectors
 from fisher_mlip.simulate.systems import MolecularSystem
 
@@ -78,21 +81,9 @@ class RunFolder:
         name = "trajectory.dcd" if number == 1 else f"trajectory.part{number:04d}.dcd"
         return self.path / name
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder against other processes; a killed process lets go of it.
-
-        Raises:
-            InputError: another process holds it.
-        """
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise InputError(f"another process is running in '{self.path}'") from None
-        finally:
-            os.close(handle)
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the folder against other processes, as `locked_folder`."""
+        return locked_folder(self.path)
 
 
 def write_description(

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from fisher_mlip.errors import InputError
-from fisher_mlip.products import whole_file
+from fisher_mlip.products import write_bytes
 
 TREE_KEY = "tree"
 
@@ -29,8 +29,7 @@ class SafetensorsIO(CheckpointIO):
         """Write a nested dictionary of tensors and plain values."""
         tensors: dict[str, Tensor] = {}
         tree = json.dumps(_encoded(checkpoint, tensors, "checkpoint"))
-        with whole_file(Path(path)) as partial:
-            save_file(tensors, partial, metadata={TREE_KEY: tree})
+        write_bytes(Path(path), save(tensors, metadata={TREE_KEY: tree}))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None

@@ -1,9 +1,10 @@
 """The training of a network, from frames to a checkpoint, by Lightning."""
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fisher_mlip.config import TrainConfig
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.data.reference_energies import resolve_reference_energies
 from fisher_mlip.errors import InputError
+from fisher_mlip.interruption import Interruption, noted_interruption
 from fisher_mlip.model.checkpoint import (
     Checkpoint,
     CheckpointConfig,
@@ -22,13 +24,12 @@ from fisher_mlip.model.checkpoint import (
     new_network,
     save_checkpoint,
 )
-from fisher_mlip.products import write_summary
+from fisher_mlip.products import locked_folder, write_summary
 from fisher_mlip.train.averaging import AveragedWeights
 from fisher_mlip.train.batches import label_graphs
 from fisher_mlip.train.checkpoint_io import SafetensorsIO
 from fisher_mlip.train.curve import CURVE_NAME, PICTURE_NAME, EpochRow, plot_curve, read_curve
 from fisher_mlip.train.data_module import TrainingData
-from fisher_mlip.train.interruption import Interruption, noted_interruption
 from fisher_mlip.train.metrics import errors
 from fisher_mlip.train.module import ForceMatching
 from fisher_mlip.train.normalization import element_shifts, normalize_network
@@ -68,8 +69,8 @@ def train_model(
     identity = training_identity(config, training, validation)
     checkpoint = _checkpoint_config(config, training, validation)
     data, module = _data_and_module(config, checkpoint, training, validation)
-    state = prepare_output(output, identity, resume=resume, overwrite=overwrite)
-    with noted_interruption() as interruption, _quiet_lightning():
+    with _held(output), noted_interruption() as interruption, _quiet_lightning():
+        state = prepare_output(output, identity, resume=resume, overwrite=overwrite)
         record = TrainingRecord(output, config, checkpoint, interruption, identity, show)
         trainer = _trainer(config, output, record)
         _fit(trainer, module, data, state, interruption)
@@ -77,6 +78,14 @@ def train_model(
     if interruption.wanted:
         raise KeyboardInterrupt
     return load_checkpoint(output)
+
+
+def _held(output: Path) -> AbstractContextManager[None]:
+    """Hold the folder against another training; the first process does it for all GPUs' ones."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return nullcontext()
+    output.mkdir(parents=True, exist_ok=True)
+    return locked_folder(output)
 
 
 def refuse_unusable(config: TrainConfig, training: Frames, validation: Frames) -> None:
@@ -174,15 +183,14 @@ def _fit(
     try:
         trainer.fit(module, datamodule=data, ckpt_path=state)
     except SystemExit:
-        # Lightning leaves so when a second Ctrl-C breaks into a step.
-        if interruption.wanted:
-            raise KeyboardInterrupt from None
-        raise
+        # Lightning leaves so after SIGTERM, and when a second Ctrl-C breaks into a step.
+        if not interruption.wanted:
+            raise
 
 
 def _finish(trainer: Trainer, training: Frames, validation: Frames, record: TrainingRecord) -> None:
     """Write what is known at the end; the other processes wait for the first."""
-    if trainer.is_global_zero:
+    if trainer.is_global_zero and read_curve(record.output / CURVE_NAME):
         _write_results(training, validation, record)
     trainer.strategy.barrier("finished")
 

@@ -10,10 +10,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from fisher_mlip.config import TrainConfig
 from fisher_mlip.errors import UnstableRunError
+from fisher_mlip.interruption import Interruption
 from fisher_mlip.model.checkpoint import Checkpoint, CheckpointConfig, save_checkpoint
 from fisher_mlip.train.budget import Budget, learning_rate
 from fisher_mlip.train.curve import CURVE_NAME, EpochRow, append_row, start_curve
-from fisher_mlip.train.interruption import Interruption
 from fisher_mlip.train.module import ForceMatching
 
 STATE_NAME = "last.safetensors"

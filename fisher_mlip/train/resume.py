@@ -26,6 +26,7 @@ def training_identity(config: TrainConfig, training: Frames, validation: Frames)
     model = settings.pop("model")
     named = {f"model.{key}": value for key, value in model.items()} | settings
     return {key: str(value) for key, value in named.items()} | {
+        "reference energies": str(sorted(training.reference_energies.items())),
         "training frames": training.content_hash(),
         "validation frames": validation.content_hash(),
     }

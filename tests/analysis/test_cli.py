@@ -1,6 +1,8 @@
 """`fisher-mlip analyze` as it is typed."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,3 +67,13 @@ def test_an_existing_output_is_refused_before_anything_is_read(tmp_path: Path) -
     result = CliRunner().invoke(app, ["nowhere", "-o", str(tmp_path / "report")])
     assert isinstance(result.exception, InputError)
     assert "--overwrite" in str(result.exception)
+
+
+def test_standard_output_is_ours_alone(make_run: MakeRun, tmp_path: Path) -> None:
+    """mdtraj's C code prints to the process's standard output; a pipe must not get it."""
+    command = [sys.executable, "-c", "from fisher_mlip.cli import main; main()", "analyze"]
+    options = [str(make_run()), "-o", str(tmp_path / "report")]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("run: stable")
+    assert all(line.startswith("wrote ") for line in lines[1:]), done.stdout

@@ -99,3 +99,57 @@ def test_cuda_without_a_gpu_is_refused(
     code, output = run("finetune", checkpoint, data, "--device", "cuda")
     assert code == 2
     assert "torch sees none" in output
+
+
+def test_held_out_frames_are_not_training_frames(
+    tmp_path: Path, checkpoint: Path, data: Path
+) -> None:
+    code, output = run("finetune", checkpoint, data, "--held-out", data, "-o", tmp_path / "head")
+    assert code == 2
+    assert "12 of the 12 frames" in output
+    assert not (tmp_path / "head").exists()
+
+
+def test_forces_alone_are_enough_to_finetune(
+    tmp_path: Path, checkpoint: Path, ethanol_frames: Frames
+) -> None:
+    path = tmp_path / "forces.xyz"
+    write_frames(path, Frames(tuple(f.relabelled(energy=None) for f in ethanol_frames)))
+    code, output = run("finetune", checkpoint, path, "-o", tmp_path / "head")
+    assert code == 0, output
+
+
+def test_energies_that_do_not_belong_to_the_model_are_refused(
+    tmp_path: Path, checkpoint: Path, ethanol_frames: Frames
+) -> None:
+    other = [f.relabelled(energy=(f.energy or 0.0) - 4209.0) for f in ethanol_frames]
+    write_frames(tmp_path / "other.xyz", Frames(tuple(other)))
+    code, output = run("finetune", checkpoint, tmp_path / "other.xyz", "-o", tmp_path / "head")
+    assert code == 2
+    assert "do not belong to their E0s" in output
+
+
+@pytest.mark.parametrize("option", [("--ridge", "inf"), ("--seed", "-1")])
+def test_numbers_that_cannot_be_are_refused(
+    tmp_path: Path, checkpoint: Path, data: Path, option: tuple[str, str]
+) -> None:
+    code, _ = run("finetune", checkpoint, data, *option, "-o", tmp_path / "head")
+    assert code == 2
+    assert not (tmp_path / "head").exists()
+
+
+def test_a_ridge_of_zero_can_be_drawn(tmp_path: Path, checkpoint: Path, data: Path) -> None:
+    code, output = run("finetune", checkpoint, data, "--ridge", 0, "-o", tmp_path / "head")
+    assert code == 0, output
+
+
+def test_overwrite_spares_what_no_command_made(
+    tmp_path: Path, checkpoint: Path, data: Path
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").touch()
+    for command in (("finetune", checkpoint, data), ("export", checkpoint)):
+        code, output = run(*command, "-o", tmp_path / "thesis", "--overwrite")
+        assert code == 2
+        assert "did not make" in output
+    assert (tmp_path / "thesis" / "chapter.tex").exists()

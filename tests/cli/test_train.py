@@ -65,3 +65,35 @@ def test_frames_without_forces_are_refused_before_anything_is_written(
     assert result.exit_code == 2
     assert "no forces" in result.output
     assert not output.exists()
+
+
+def test_energies_alone_can_be_trained_on(tmp_path: Path, ethanol_frames: Frames) -> None:
+    path, output = tmp_path / "energies.xyz", tmp_path / "base"
+    bare = Frames(tuple(frame.relabelled(forces=None) for frame in ethanol_frames))
+    write_frames(path, bare)
+    files = ["--data", str(path), "-o", str(output), "--validation-fraction", "0.25"]
+    result = CliRunner().invoke(app, ["train", *files, *SMALL, "--forces-weight", "0"])
+    assert result.exit_code == 0, result.output
+    assert "force MAE" not in result.stdout
+
+
+def test_validation_frames_are_not_training_frames(frames_file: Path, tmp_path: Path) -> None:
+    files = ["--data", str(frames_file), "--validation", str(frames_file)]
+    result = CliRunner().invoke(app, ["train", *files, "-o", str(tmp_path / "base"), *SMALL])
+    assert result.exit_code == 2
+    assert "cannot judge" in result.output
+    assert not (tmp_path / "base").exists()
+
+
+def test_validation_energies_of_another_method_are_refused(
+    frames_file: Path, tmp_path: Path, ethanol_frames: Frames
+) -> None:
+    other = [
+        frame.relabelled(positions=frame.positions + 1.0, energy=(frame.energy or 0.0) - 4209.0)
+        for frame in ethanol_frames
+    ]
+    write_frames(tmp_path / "other.xyz", Frames(tuple(other)))
+    files = ["--data", str(frames_file), "--validation", str(tmp_path / "other.xyz")]
+    result = CliRunner().invoke(app, ["train", *files, "-o", str(tmp_path / "base"), *SMALL])
+    assert result.exit_code == 2
+    assert "do not belong to their E0s" in result.output

@@ -156,3 +156,58 @@ def test_noble_gases_are_no_positions_in_bohr() -> None:
     numbers = np.full(8, 18, dtype=np.int64)
     frame = Frame(numbers, grid, energy=-0.1, forces=np.zeros((8, 3)))
     check_trainable(Frames((frame,)))
+
+
+@pytest.fixture(scope="module")
+def scattered() -> Frames:
+    """Frames of no trajectory: nothing can be told from steps between them."""
+    reference = OplsEthanol(1)
+    generator = np.random.default_rng(1)
+    frames = []
+    for _ in range(20):
+        positions = ethanol_positions() + generator.normal(0.0, 0.03, (9, 3))
+        positions += 30.0 * generator.random(3)
+        energy, forces = reference.energy_and_forces(positions)
+        frames.append(Frame(ATOMIC_NUMBERS, positions, energy=energy, forces=forces))
+    return Frames(tuple(frames), {}, "scattered")
+
+
+def test_scattered_frames_pass(scattered: Frames) -> None:
+    check_trainable(scattered)
+
+
+@pytest.mark.parametrize(
+    ("factor", "sentence"),
+    [
+        (-1.0, "have the other sign: gradients are suspected"),
+        (BOHR / EV_PER_HARTREE, "Hartree/Bohr"),
+        (1.0 / EV_PER_HARTREE, "Hartree/Å"),
+    ],
+)
+def test_forces_are_judged_by_bonds_to_hydrogen(
+    scattered: Frames, factor: float, sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        check_trainable(scaled(scattered, force=factor))
+
+
+@pytest.mark.parametrize("unit", ["eV", "kJ/mol"])
+def test_another_unit_taken_for_kcal_per_mol_is_suspected(trajectory: Frames, unit: str) -> None:
+    factor = {"eV": 1.0, "kJ/mol": KJ_PER_MOL_PER_EV}[unit] / KCAL_PER_MOL_PER_EV
+    mistaken = scaled(replace(trajectory, reference_energies={}), energy=factor, force=factor)
+    with pytest.raises(InputError, match=f"look like {unit} that were taken for kcal/mol"):
+        check_trainable(mistaken)
+
+
+def test_only_the_labels_asked_for_are_required(trajectory: Frames) -> None:
+    without = replace(trajectory, frames=tuple(f.relabelled(energy=None) for f in trajectory))
+    check_trainable(without, labels=["forces"])
+    with pytest.raises(InputError, match="no energy"):
+        check_trainable(without)
+    with pytest.raises(InputError, match="NaN"):
+        check_trainable(with_frame(without, positions=_nan(without[1])), labels=["forces"])
+
+
+def test_atoms_of_no_element_are_refused(trajectory: Frames) -> None:
+    with pytest.raises(InputError, match="no chemical element"):
+        check_trainable(with_frame(trajectory, atomic_numbers=np.zeros(9, dtype=np.int64)))

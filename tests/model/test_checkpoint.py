@@ -62,6 +62,11 @@ def test_weights_of_another_network_are_refused(folder: Path) -> None:
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["model"]["features"] = 8
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(InputError, match="trained with features 16, found 8"):
+        load_checkpoint(folder)
+    # Weights that do not say what they mean are judged by their shapes.
+    weights = folder / "weights.safetensors"
+    save_file(load_file(weights), weights)
     with pytest.raises(InputError, match="do not fit"):
         load_checkpoint(folder)
 
@@ -77,3 +82,30 @@ def test_nan_weights_are_refused(folder: Path) -> None:
 def test_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a checkpoint folder"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"elements": [1, 8, 6]}, "ascending atomic numbers"),
+        ({"elements": [1, 6, 999]}, "ascending atomic numbers"),
+        ({"reference_energies": {1: 0.0}}, "none has z=6"),
+        ({"elements": [1, 6, 7], "reference_energies": {1: 0.0, 6: 0.0, 7: 0.0}}, "elements"),
+        ({"dtype": "float32"}, "trained with dtype float64"),
+    ],
+)
+def test_an_edited_configuration_is_refused(
+    folder: Path, changes: dict[str, object], sentence: str
+) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | changes))
+    with pytest.raises(InputError, match=sentence):
+        load_checkpoint(folder)
+
+
+def test_another_cutoff_is_another_model(folder: Path) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"]["cutoff"] += 1.0
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(InputError, match=r"trained with cutoff .*, found"):
+        load_checkpoint(folder)

@@ -8,6 +8,7 @@ import torch
 
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.model import Checkpoint, build_graph, evaluate
+from fisher_mlip.testing import low_symmetry_molecule
 
 Evaluator = Callable[[Frame], tuple[float, FloatArray]]
 
@@ -40,18 +41,8 @@ def predict_stress(fitted_checkpoint: Checkpoint) -> Callable[[Frame], FloatArra
 @pytest.fixture(scope="session")
 def molecule() -> Frame:
     """A CHO molecule without any symmetry."""
-    positions = np.array(
-        [
-            [0.00, 0.00, 0.00],
-            [1.38, 0.12, 0.21],
-            [-0.51, 1.02, -0.62],
-            [2.05, -0.55, 1.31],
-            [-0.47, -0.88, -0.42],
-            [1.83, 0.85, -0.38],
-            [3.04, -0.20, 1.55],
-        ]
-    )
-    return Frame(np.array([6, 8, 8, 6, 1, 1, 1]), positions)
+    numbers, positions = low_symmetry_molecule()
+    return Frame(np.where(numbers == 7, 8, numbers), positions)
 
 
 @pytest.fixture(scope="session")

@@ -83,11 +83,12 @@ def test_a_failed_write_leaves_the_old_state(
     path = tmp_path / "last.safetensors"
     SafetensorsIO().save_checkpoint({"epoch": 1}, path)
 
-    def full_disk(tensors: Any, target: Path, metadata: Any) -> None:
-        target.write_bytes(b"half")
+    def full_disk(target: Path, content: bytes) -> int:
+        with target.open("wb") as handle:
+            handle.write(content[:4])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fisher_mlip.train.checkpoint_io.save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left"):
         SafetensorsIO().save_checkpoint({"epoch": 2}, path)
     assert SafetensorsIO().load_checkpoint(path) == {"epoch": 1}

@@ -31,12 +31,12 @@ def assert_identical(one: Checkpoint, other: Checkpoint) -> None:
         assert torch.equal(value, weights(other)[name]), name
 
 
-def interrupt_after(epochs: int) -> Callable[..., None]:
-    """Return a `show` that sends Ctrl-C to this process after so many epochs."""
+def interrupt_after(epochs: int, kind: signal.Signals) -> Callable[..., None]:
+    """Return a `show` that sends this process a signal after so many epochs."""
 
     def show(row: Any, used: float) -> None:
         if row.epoch == epochs:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), kind)
 
     return show
 
@@ -67,14 +67,14 @@ def test_training_lowers_the_error_and_saves_the_best(
     }
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+@pytest.mark.parametrize(("ema_decay", "kind"), [(0.0, signal.SIGINT), (0.9, signal.SIGTERM)])
 def test_a_resumed_training_ends_bit_for_bit_as_an_uninterrupted_one(
-    tmp_path: Path, parts: Parts, tiny_config: MakeConfig, ema_decay: float
+    tmp_path: Path, parts: Parts, tiny_config: MakeConfig, ema_decay: float, kind: signal.Signals
 ) -> None:
     config = tiny_config(ema_decay=ema_decay, final_learning_rate=1e-4)
     whole = train_model(config, *parts, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train_model(config, *parts, tmp_path / "parted", show=interrupt_after(2))
+        train_model(config, *parts, tmp_path / "parted", show=interrupt_after(2, kind))
     assert read_json(tmp_path / "parted" / "summary.json")["status"] == "interrupted"
     parted = train_model(config, *parts, tmp_path / "parted", resume=True)
     assert_identical(whole, parted)

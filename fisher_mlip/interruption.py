@@ -1,4 +1,4 @@
-"""Ctrl-C and termination as a wish that training grants between two steps."""
+"""Ctrl-C and termination as a wish that a long job grants between two steps."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class Interruption:
-    """Whether the user wants training to stop."""
+    """Whether the user wants the job to stop."""
 
     wanted: bool = False
 
