@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 from openmm import unit
-from openmm.app import PDBFile, Topology
+from openmm.app import PDBFile, Topology, element
 
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.errors import InputError
 
 ATOM_RECORDS = ("ATOM  ", "HETATM")
+# Columns of a, b, c in Å and of the angles in degrees.
+CRYST1_COLUMNS = ((6, 15), (15, 24), (24, 33), (33, 40), (40, 47), (47, 54))
 
 
 def read_pdb(path: Path) -> tuple[Topology, FloatArray, FloatArray | None]:
@@ -23,8 +25,8 @@ def read_pdb(path: Path) -> tuple[Topology, FloatArray, FloatArray | None]:
         The topology; positions (n_atoms, 3), Å; the cell (3, 3), Å, rows are vectors, or None.
 
     Raises:
-        InputError: the file is missing, not PDB, has atoms without element or a box without
-            volume, or OpenMM would drop some of its atoms.
+        InputError: the file is missing, not PDB, has atoms without a known element or a box
+            without volume, or OpenMM would drop some of its atoms.
     """
     if not path.is_file():
         raise InputError(f"expected a PDB file '{path}', found none")
@@ -50,26 +52,43 @@ def _check_records(path: Path) -> int:
     """Return the number of atoms in the first model, each with its element, in a real box."""
     atoms = 0
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
-        if line.startswith("CRYST1") and _has_no_length(line):
-            raise InputError(
-                f"expected a box with a volume in CRYST1 of '{path}', found '{line.strip()}'"
-            )
+        if line.startswith("CRYST1"):
+            _check_box(path, line)
         if line.startswith("ENDMDL"):
             break
         if line.startswith(ATOM_RECORDS):
             atoms += 1
-            if not line[76:78].strip():
+            # OpenMM guesses from the atom's name where it does not know the symbol.
+            if not _is_element(line[76:78].strip()):
                 raise InputError(
-                    f"expected an element in columns 77-78 of every atom of '{path}', found none "
-                    f"in line {number}"
+                    f"expected an element in columns 77-78 of every atom of '{path}', found "
+                    f"{line[76:78].strip() or 'none'} in line {number}"
                 )
     if atoms == 0:
         raise InputError(f"expected a PDB file with ATOM records in '{path}', found none")
     return atoms
 
 
-def _has_no_length(cryst1: str) -> bool:
+def _is_element(symbol: str) -> bool:
     try:
-        return any(float(cryst1[start : start + 9]) <= 0.0 for start in (6, 15, 24))
+        element.get_by_symbol(symbol.capitalize())
+    except KeyError:
+        return False
+    return True
+
+
+def _check_box(path: Path, cryst1: str) -> None:
+    try:
+        numbers = [float(cryst1[start:end]) for start, end in CRYST1_COLUMNS]
     except ValueError:
-        return True
+        numbers = []
+    found = f"found '{cryst1.strip()}'"
+    lengths, angles = np.array(numbers[:3]), np.array(numbers[3:])
+    # Written so that a NaN fails.
+    if not (len(numbers) == 6 and (lengths > 0).all() and ((angles > 0) & (angles < 180)).all()):
+        raise InputError(f"expected a box with a volume in CRYST1 of '{path}', {found}")
+    if (lengths == 1.0).all():
+        raise InputError(
+            f"expected a box in CRYST1 of '{path}', {found}, which is PDB's word for no box: "
+            "delete the line, or give the box its lengths"
+        )

@@ -49,6 +49,13 @@ def test_refusals(tmp_path: Path) -> None:
     no_elements = "\n".join(line[:76] for line in text.splitlines())
     _refused(_write(path, no_elements), "element in columns 77-78 .* line 3")
     _refused(_write(path, text.replace("H11", "H12")), "9 atoms of which OpenMM keeps 8")
-    _refused(_write(path, text.replace("12.000", " 0.000")), "box with a volume")
+    for symbol in ("Xx", "EP"):
+        odd = "\n".join(f"{line[:76]}{symbol:>2}" for line in text.splitlines())
+        _refused(_write(path, odd), f"element in columns 77-78 .* found {symbol} in line 3")
+    for old, new in (("12.000", " 0.000"), ("12.000", "   nan"), ("90.00 P", " 0.00 P")):
+        _refused(_write(path, text.replace(old, new)), "box with a volume")
+    cryst1 = "CRYST1    1.000    1.000    1.000  90.00  90.00  90.00 P 1           1"
+    no_box = [cryst1 if line.startswith("CRYST1") else line for line in text.splitlines()]
+    _refused(_write(path, "\n".join(no_box)), "PDB's word for no box")
     _refused(_write(path, "hello\n"), "ATOM records")
     _refused(_write(path, text.replace("  -0.", "  -x.")), "expected a PDB file in")

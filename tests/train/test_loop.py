@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fisher_mlip.config import TrainConfig
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.errors import InputError, UnstableRunError
 from fisher_mlip.model import Checkpoint, load_checkpoint
-from fisher_mlip.products import read_json
+from fisher_mlip.products import locked_folder, read_json
 from fisher_mlip.train import errors, train_model
 from fisher_mlip.train.curve import read_curve
 
@@ -201,3 +202,23 @@ def test_what_cannot_be_learned_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match="expected at least one validation frame"):
         train_model(tiny_config(), parts[0], Frames(()), tmp_path / "base")
     assert not (tmp_path / "base").exists()
+
+
+def test_resume_with_other_reference_energies_is_refused(
+    tmp_path: Path, parts: Parts, tiny_config: MakeConfig
+) -> None:
+    folder = tmp_path / "base"
+    train_model(tiny_config(max_epochs=1), *parts, folder)
+    other = replace(parts[0], reference_energies={1: 1.0, 6: 2.0, 8: 3.0})
+    with pytest.raises(InputError, match="its reference energies was"):
+        train_model(tiny_config(max_epochs=2), other, parts[1], folder, resume=True)
+
+
+def test_two_trainings_in_one_folder_are_refused(
+    tmp_path: Path, parts: Parts, tiny_config: MakeConfig
+) -> None:
+    folder = tmp_path / "base"
+    folder.mkdir()
+    with locked_folder(folder), pytest.raises(InputError, match="another process is running"):
+        train_model(tiny_config(max_epochs=1), *parts, folder, overwrite=True)
+    assert not list(folder.iterdir())
