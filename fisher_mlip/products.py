@@ -46,7 +46,8 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty temporary folder; rename it to `path` when the block succeeds.
 
     Raises:
-        InputError: `path` exists with something in it and `overwrite` is not set.
+        InputError: `path` exists with something in it and `overwrite` is not set, or another
+            process is running in it.
     """
     refuse_existing(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,8 +55,11 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
+        # Another process may have made it meanwhile, or may be running in it.
+        refuse_existing(path, overwrite=overwrite)
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            with locked_folder(path):
+                shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
         partial.replace(path)

@@ -103,3 +103,9 @@ def test_a_message_does_not_unfold_references(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         read_config(path, TrainConfig)
     assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("key", ["timestep", "temperature", "friction", "skin"])
+def test_a_simulation_has_finite_numbers(key: str) -> None:
+    with pytest.raises(InputError, match=f"'{key}' in options: input should be a finite number"):
+        parse_config({"model": "model.pt", key: float("inf")}, SimulateConfig, "options")

@@ -116,6 +116,27 @@ def test_whole_folder_keeps_the_old_one_when_broken_off(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_whole_folder_spares_what_came_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with pytest.raises(InputError, match="exists"), whole_folder(path):
+        path.mkdir()
+        write_summary(path, {"of": "another process"})
+    assert read_json(path / "summary.json") == {"of": "another process"}
+
+
+def test_overwrite_spares_a_folder_that_a_process_runs_in(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    write_summary(path, {})
+    with (
+        locked_folder(path),
+        pytest.raises(InputError, match="another process is running"),
+        whole_folder(path, overwrite=True),
+    ):
+        pass
+    assert (path / "summary.json").exists()
+
+
 def test_summary_has_no_nan(tmp_path: Path) -> None:
     content = {"a": math.nan, "b": [math.inf, 1.5], "c": {"path": tmp_path}}
     path = write_summary(tmp_path, content)

@@ -49,7 +49,8 @@ class Ledger:
         potential, kinetic, total: (n_rows,), eV, of the whole system.
         temperature: (n_rows,), K.
         element_temperatures: K by element, (n_rows,) each.
-        first_nonfinite_ps: time of the first row with a NaN or infinite energy, or None.
+        first_nonfinite_ps: time of the first row with a NaN or infinite energy, or at which the run
+            ended itself because of one; None if never.
         n_rows_read: whole rows in the file, finite or not.
     """
 
@@ -119,7 +120,8 @@ def read_run(path: Path, label: str | None = None) -> Run:
         label: name in tables and plots; the folder's name if None.
 
     Raises:
-        InputError: no run folder, a file that cannot be used, or fewer than 3 ledger rows.
+        InputError: no run folder, a file that cannot be used, or fewer than 3 ledger rows of a run
+            that did not end itself as unstable.
     """
     if not path.is_dir():
         raise InputError(f"expected a run folder at '{path}', found none")
@@ -129,15 +131,24 @@ def read_run(path: Path, label: str | None = None) -> Run:
     config = read_config(path / "config.yaml", SimulateConfig)
     reference = read_reference(path / "reference.json")
     table = read_table(path / "ledger.csv")
-    if len(table.values) < _MINIMUM_ROWS:
-        raise InputError(
-            f"expected at least {_MINIMUM_ROWS} rows in '{table.path}', found {len(table.values)}"
-        )
     summary = read_json(path / SUMMARY_NAME) if (path / SUMMARY_NAME).is_file() else {}
+    blown_up = _blow_up_ps(summary, config)
+    fewest = _MINIMUM_ROWS if blown_up is None else 1
+    if len(table.values) < fewest:
+        raise InputError(
+            f"expected at least {fewest} rows in '{table.path}', found {len(table.values)}"
+        )
     molecules, molecule_table = _molecules(path, reference)
     notes = _notes(table, molecule_table, config, summary)
     name = label if label is not None else path.resolve().name
-    return Run(path, name, config, reference, _ledger(table), molecules, summary, notes)
+    ledger = _ledger(table, blown_up)
+    return Run(path, name, config, reference, ledger, molecules, summary, notes)
+
+
+def _blow_up_ps(summary: dict[str, Any], config: SimulateConfig) -> float | None:
+    """Return when a run stopped itself; the row that made it stop is not in its ledger."""
+    step = summary.get("first_nonfinite_step")
+    return None if step is None else step * config.timestep / 1000.0
 
 
 def read_reference(path: Path) -> Reference:
@@ -164,7 +175,7 @@ def read_reference(path: Path) -> Reference:
     return Reference(symbols, molecule_index, int(content["n_molecules"]), bonds, provenance)
 
 
-def _ledger(table: Table) -> Ledger:
+def _ledger(table: Table, blown_up_ps: float | None) -> Ledger:
     names = ("Time (ps)", "Potential Energy (kJ/mole)", "Kinetic Energy (kJ/mole)")
     time, potential, kinetic = (table.column(name) for name in names)
     total, temperature = table.column("Total Energy (kJ/mole)"), table.column("Temperature (K)")
@@ -182,7 +193,7 @@ def _ledger(table: Table) -> Ledger:
         total[:end] / KJ_PER_MOL_PER_EV,
         temperature[:end],
         elements,
-        float(time[end]) if len(bad) else None,
+        float(time[end]) if len(bad) else blown_up_ps,
         len(time),
     )
 

@@ -54,8 +54,6 @@ def finetune(
 
     Example: fisher-mlip finetune runs/base frames.xyz -o runs/finetuned
     """
-    from fisher_mlip.data import read_frames
-    from fisher_mlip.data.checks import check_trainable
     from fisher_mlip.data.split import refuse_shared_frames, split_frames
     from fisher_mlip.fisher import finetune as solve_head
     from fisher_mlip.fisher import save_solution
@@ -67,19 +65,13 @@ def finetune(
     folder = output or checkpoint.with_name(f"{checkpoint.name}-fisher")
     refuse_existing(folder, overwrite=overwrite)
     loaded = load_checkpoint(checkpoint)
-
-    def read(path: Path) -> "Frames":
-        found = read_frames(path, npz_energy_unit=npz_unit.value)
-        # Energies must fit the model's E0s; without energies there is nothing to check.
-        found = replace(found, reference_energies=loaded.config.reference_energies)
-        check_trainable(found, trust_units=trust_units, labels=["forces"])
-        return found
-
-    frames = read(data)
+    e0s = loaded.config.reference_energies
+    frames = read_with_forces(data, e0s, npz_unit, trust_units=trust_units)
     if held_out is None:
         training, chosen = split_frames(frames, held_out_fraction, seed)
     else:
-        training, chosen = frames, read(held_out)
+        training = frames
+        chosen = read_with_forces(held_out, e0s, npz_unit, trust_units=trust_units)
         refuse_shared_frames(training, chosen)
     with progress_bar("Jacobians", len(training) + len(chosen)) as advance:
         solution = solve_head(
@@ -98,6 +90,19 @@ def finetune(
         write_summary(partial, {"checkpoint": str(checkpoint), **solution.summary()})
         names = sorted(path.name for path in partial.iterdir())
     wrote(*(folder / name for name in names))
+
+
+def read_with_forces(
+    path: Path, reference_energies: dict[int, float], npz_unit: EnergyUnit, *, trust_units: bool
+) -> "Frames":
+    """Read frames with forces; energies, where there are any, must fit the model's E0s."""
+    from fisher_mlip.data import read_frames
+    from fisher_mlip.data.checks import check_trainable
+
+    found = read_frames(path, npz_energy_unit=npz_unit.value)
+    found = replace(found, reference_energies=reference_energies)
+    check_trainable(found, trust_units=trust_units, labels=["forces"])
+    return found
 
 
 def report(solution: "Solution") -> None:

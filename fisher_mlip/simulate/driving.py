@@ -53,7 +53,7 @@ def drive(run: Run) -> RunSummary:
     try:
         with noted_interruption() as interruption:
             _step_to_end(run, interruption)
-        if interruption.wanted:
+        if interruption.wanted and run.simulation.currentStep < run.config.steps:
             status, message = "interrupted", "a signal asked the run to stop"
     except UnstableRunError as failure:
         status, message = "unstable", str(failure)

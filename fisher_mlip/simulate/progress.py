@@ -1,10 +1,17 @@
-"""What a run shows while it goes: steps, speed, time left."""
+"""What a run shows while it is prepared and while it goes, on standard error."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 
 @contextmanager
@@ -28,5 +35,19 @@ def shown_progress(label: str, done: int, steps: int) -> Iterator[Callable[[int,
 
         def update(step: int, ns_per_day: float) -> None:
             progress.update(task, completed=step, speed=ns_per_day)
+
+        yield update
+
+
+@contextmanager
+def shown_preparation() -> Iterator[Callable[[str, float], None]]:
+    """Yield a function of (what is done, fraction of the whole) that moves a bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    console = Console(stderr=True, highlight=False)
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("packing", total=1.0)
+
+        def update(doing: str, fraction: float) -> None:
+            progress.update(task, description=doing, completed=fraction)
 
         yield update

@@ -1,6 +1,5 @@
 """Which configurations can run, and with which a run may go on."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +50,6 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
             f"expected a timestep of at most {LONGEST_TIMESTEP} fs (0.25 to 1 for hydrogens), "
             f"found {config.timestep}"
         )
-    for name in ("temperature", "friction", "skin"):
-        if not math.isfinite(getattr(config, name)):
-            raise InputError(f"expected a finite {name}, found {getattr(config, name)}")
     dtype = artefact.manifest.dtype
     if config.dtype not in (None, dtype):
         raise InputError(

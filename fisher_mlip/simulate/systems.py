@@ -14,6 +14,7 @@ from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.simulate.gas import ethanol_gas_positions
 from fisher_mlip.simulate.pdb import read_pdb
+from fisher_mlip.simulate.progress import shown_preparation
 from openmm_plugin import molecule_index
 
 GAS = "ethanol-gas"
@@ -80,9 +81,10 @@ def build_molecular_system(config: SimulateConfig, cutoff: float) -> MolecularSy
         )
         return MolecularSystem(ethanol_topology(config.molecules), positions, None, True)
     if config.system == LIQUID:
-        frame = equilibrated_liquid(
-            config.molecules, temperature=config.temperature, seed=config.seed
-        )
+        with shown_preparation() as show:
+            frame = equilibrated_liquid(
+                config.molecules, config.temperature, seed=config.seed, progress=show
+            )
         topology = ethanol_topology(config.molecules, frame.cell)
         return MolecularSystem(topology, frame.positions, check_box(frame.cell), False)
     if not config.system.lower().endswith(".pdb"):

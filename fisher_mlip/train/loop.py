@@ -70,7 +70,9 @@ def train_model(
     checkpoint = _checkpoint_config(config, training, validation)
     data, module = _data_and_module(config, checkpoint, training, validation)
     with _held(output), noted_interruption() as interruption, _quiet_lightning():
-        state = prepare_output(output, identity, resume=resume, overwrite=overwrite)
+        state = prepare_output(
+            output, identity, max_epochs=config.max_epochs, resume=resume, overwrite=overwrite
+        )
         record = TrainingRecord(output, config, checkpoint, interruption, identity, show)
         trainer = _trainer(config, output, record)
         _fit(trainer, module, data, state, interruption)

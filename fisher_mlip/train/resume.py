@@ -33,7 +33,7 @@ def training_identity(config: TrainConfig, training: Frames, validation: Frames)
 
 
 def prepare_output(
-    output: Path, identity: dict[str, str], *, resume: bool, overwrite: bool
+    output: Path, identity: dict[str, str], *, max_epochs: int, resume: bool, overwrite: bool
 ) -> Path | None:
     """Make way for a training's files, and return the state to go on from, if there is one.
 
@@ -44,8 +44,12 @@ def prepare_output(
             be resumed there; or the configuration or the frames are not those of the state.
     """
     state = output / STATE_NAME
+    # What a killed process was writing.
+    for own in map(Path, OWN_FILES):
+        for partial in output.glob(f".{own.stem}-*{own.suffix}"):
+            partial.unlink()
     if resume and state.is_file():
-        refuse_other_training(state, identity)
+        refuse_other_training(state, identity, max_epochs)
         return state
     if not (resume and (output / CURVE_NAME).is_file()):
         refuse_existing(output, overwrite=overwrite)
@@ -55,13 +59,20 @@ def prepare_output(
     return None
 
 
-def refuse_other_training(state: Path, identity: dict[str, str]) -> None:
-    """Refuse to go on from the state of another training.
+def refuse_other_training(state: Path, identity: dict[str, str], max_epochs: int) -> None:
+    """Refuse to go on from the state of another training, or from one beyond the last epoch.
 
     Raises:
         InputError: names the first difference.
     """
-    before = SafetensorsIO().load_checkpoint(state).get("identity", {})
+    content = SafetensorsIO().load_checkpoint(state)
+    done = content.get("epoch", 0) + 1
+    if done > max_epochs:
+        raise InputError(
+            f"cannot resume '{state.parent}': it has done {done} epochs, expected at most "
+            f"max_epochs, {max_epochs}"
+        )
+    before = content.get("identity", {})
     for key, value in identity.items():
         if before.get(key) != value:
             raise InputError(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fisher_mlip.analysis import read_run
+from fisher_mlip.analysis import analyze_runs, read_run, write_report
 from fisher_mlip.errors import InputError
 from fisher_mlip.units import KJ_PER_MOL_PER_EV
 
@@ -54,6 +54,24 @@ def test_rows_from_the_first_nan_on_are_set_apart(make_run: MakeRun) -> None:
     assert run.ledger.first_nonfinite_ps == pytest.approx(1.0)
     assert len(run.ledger.total) == 100
     assert run.ledger.n_rows_read == 201
+
+
+def test_a_run_that_ended_itself_is_unstable_however_short(make_run: MakeRun) -> None:
+    """`simulate` writes no row of an energy that is not finite: its summary tells the step."""
+    folder = make_run(frames=1)
+    (folder / "trajectory.dcd").unlink()
+    (folder / "ledger.csv").write_text(
+        "".join((folder / "ledger.csv").read_text().splitlines(keepends=True)[:2])
+    )
+    with pytest.raises(InputError, match="at least 3 rows"):
+        read_run(folder)
+    summary = {"status": "unstable", "first_nonfinite_step": 7}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    report = analyze_runs([folder])
+    assert report.runs[0].status == "unstable"
+    assert "ceased to be finite at 0.007 ps" in report.runs[0].verdict
+    paths = write_report(report, folder.parent / "report")
+    assert (folder.parent / "report" / "report.html") in paths
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "reference.json", "ledger.csv"])

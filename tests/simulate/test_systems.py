@@ -40,8 +40,13 @@ def test_unknown_systems_are_refused(short: MakeConfig, tmp_path: Path) -> None:
         build_molecular_system(short(system=str(tmp_path / "absent.pdb")), 3.0)
 
 
-def test_liquid_has_the_density_of_ethanol(short: MakeConfig) -> None:
+def test_liquid_has_the_density_of_ethanol(
+    short: MakeConfig, capfd: pytest.CaptureFixture[str]
+) -> None:
     system = build_molecular_system(short(system="ethanol-liquid", molecules=16), 3.0)
+    shown = capfd.readouterr()
+    assert "equilibrating" in shown.err
+    assert shown.out == ""
     assert system.cell is not None
     assert not system.independent_molecules
     grams = 16 * 46.069 / 6.02214076e23

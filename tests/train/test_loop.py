@@ -222,3 +222,24 @@ def test_two_trainings_in_one_folder_are_refused(
     with locked_folder(folder), pytest.raises(InputError, match="another process is running"):
         train_model(tiny_config(max_epochs=1), *parts, folder, overwrite=True)
     assert not list(folder.iterdir())
+
+
+def test_resume_beyond_the_last_epoch_is_refused(
+    tmp_path: Path, parts: Parts, tiny_config: MakeConfig
+) -> None:
+    folder = tmp_path / "base"
+    train_model(tiny_config(max_epochs=3), *parts, folder)
+    with pytest.raises(InputError, match="it has done 3 epochs"):
+        train_model(tiny_config(max_epochs=2), *parts, folder, resume=True)
+    again = train_model(tiny_config(max_epochs=3), *parts, folder, resume=True)
+    assert again.metrics["epochs"] == 3
+
+
+def test_resume_clears_what_a_killed_process_was_writing(
+    tmp_path: Path, parts: Parts, tiny_config: MakeConfig
+) -> None:
+    folder = tmp_path / "base"
+    train_model(tiny_config(max_epochs=1), *parts, folder)
+    (folder / ".last-0123abcd.safetensors").write_bytes(b"half")
+    train_model(tiny_config(max_epochs=2), *parts, folder, resume=True)
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
