@@ -57,9 +57,9 @@ class QuickstartConfig(Config):
     gas_frames: int = Field(500, ge=20)
     liquid_frames: int = Field(30, ge=5)
     liquid_molecules: int = Field(32, ge=16)
-    training_seconds: float = Field(240.0, gt=0)
-    molecules: int = Field(48, ge=1)
-    steps: int = Field(2000, ge=10)
+    training_seconds: float = Field(210.0, gt=0)
+    molecules: int = Field(32, ge=1)
+    steps: int = Field(1500, ge=10)
     box_molecules: int = Field(600, ge=16)
     box_steps: int = Field(40, ge=4)
     seed: int = 0
