@@ -54,9 +54,9 @@ class QuickstartConfig(Config):
         box_steps: of 0.5 fs in that box.
     """
 
-    gas_frames: int = Field(500, ge=20)
-    liquid_frames: int = Field(30, ge=5)
-    liquid_molecules: int = Field(32, ge=16)
+    gas_frames: int = Field(400, ge=20)
+    liquid_frames: int = Field(15, ge=5)
+    liquid_molecules: int = Field(16, ge=16)
     training_seconds: float = Field(210.0, gt=0)
     molecules: int = Field(32, ge=1)
     steps: int = Field(1500, ge=10)

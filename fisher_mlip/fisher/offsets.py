@@ -47,5 +47,9 @@ def shift_correction(
     e0 = np.array([reference_energies[z] for z in elements])
     targets = np.array([frame.energy for frame in labelled], dtype=np.float64) - counts @ e0
     residual = targets - predicted_energies(network, labelled, elements)
-    correction: FloatArray = np.linalg.lstsq(counts, residual, rcond=1e-8)[0]
+    # Per atom, as energies are trained: a liquid box must not outweigh a hundred molecules.
+    n_atoms = counts.sum(axis=1)
+    correction: FloatArray = np.linalg.lstsq(
+        counts / n_atoms[:, None], residual / n_atoms, rcond=1e-8
+    )[0]
     return correction

@@ -9,7 +9,7 @@ import torch
 
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.fisher import Solution, finetune, save_solution
-from fisher_mlip.fisher.offsets import predicted_energies
+from fisher_mlip.fisher.offsets import predicted_energies, shift_correction
 from fisher_mlip.model import Checkpoint, build_graph, evaluate, load_checkpoint
 
 
@@ -127,3 +127,24 @@ def test_features_in_float64_leave_a_float32_model_float32(
     assert careful.checkpoint.network.readout.dtype == torch.float32
     difference = np.abs(plain.equations.gram - careful.equations.gram).max()
     assert 0 < difference < 1e-4 * np.abs(careful.equations.gram).max()
+
+
+def test_energy_shifts_fit_energies_per_atom(
+    fitted_checkpoint: Checkpoint, ethanol_frames: Frames
+) -> None:
+    # One frame of eight molecules, off by 0.9 eV per molecule, among three single ones that fit:
+    # per atom its weight is a fourth, not nearly all.
+    truth = labelled_by(fitted_checkpoint, ethanol_frames.subset(range(3)))
+    one = truth[0]
+    apart = [one.positions + np.array([50.0 * k, 0.0, 0.0]) for k in range(8)]
+    assert one.energy is not None
+    box = type(one)(
+        np.tile(one.atomic_numbers, 8),
+        np.concatenate(apart),
+        energy=8 * (one.energy + 0.9),
+    )
+    mixed = Frames((*truth.frames, box), truth.reference_energies, "mixed")
+    shift = shift_correction(fitted_checkpoint.network, mixed, [1, 6, 8], mixed.reference_energies)
+    assert shift is not None
+    per_molecule = float(shift @ np.bincount([1, 1, 2, 0, 0, 0, 0, 0, 0]))
+    assert per_molecule == pytest.approx(0.9 / 4, abs=1e-6)
