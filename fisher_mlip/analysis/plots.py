@@ -18,6 +18,7 @@ from fisher_mlip.analysis.style import (
     color_of,
     figure,
     is_wide,
+    shown_label,
     thinned,
     use_symlog_if_wide,
 )
@@ -104,7 +105,7 @@ def plot_molecule_energy(report: Report, folder: Path) -> Plot | None:
         for axes, (index, found) in zip(panels, runs, strict=True):
             assert found.run.molecules is not None
             heights.append(_draw_fan(axes, found.run.molecules, color_of(index)))
-            axes.set(title=found.run.label, xlabel=_TIME)
+            axes.set(title=shown_label(found.run.label), xlabel=_TIME)
             axes.margins(x=0.0)
         panels[0].set_ylabel("E(t) − E(0) of a molecule / eV")
         switched = [use_symlog_if_wide(axes, heights) for axes in panels]
@@ -121,7 +122,7 @@ def plot_molecule_energy(report: Report, folder: Path) -> Plot | None:
 def plot_molecule_spread(report: Report, folder: Path) -> Plot | None:
     """Histograms of how far each molecule's energy went."""
     runs = [
-        (i, found.run.label, found.molecules)
+        (i, shown_label(found.run.label), found.molecules)
         for i, found in enumerate(report.runs)
         if found.molecules is not None
     ]
@@ -150,7 +151,7 @@ def plot_molecule_spread(report: Report, folder: Path) -> Plot | None:
 def plot_survival(report: Report, folder: Path) -> Plot | None:
     """Kaplan-Meier curves with their bands."""
     runs = [
-        (i, found.run.label, found.stability)
+        (i, shown_label(found.run.label), found.stability)
         for i, found in enumerate(report.runs)
         if found.stability is not None
     ]
@@ -195,7 +196,7 @@ def plot_temperature(report: Report, folder: Path) -> Plot | None:
             time, mean, _, _ = thinned(ledger.time_ps, ledger.temperature, 120)
             axes.plot(time, mean, color=INK, linewidth=2.0, label="all atoms")
             heights.append(float(mean.max()))
-            axes.set(title=found.run.label, xlabel=_TIME)
+            axes.set(title=shown_label(found.run.label), xlabel=_TIME)
             axes.margins(x=0.0)
         panels[0].set_ylabel("temperature / K")
         if max(heights) > 20.0 * max(min(heights), 1e-300):
@@ -230,7 +231,7 @@ def _draw_drift(axes: "Axes", found: RunReport, color: str) -> None:
     ledger, slope, change = found.run.ledger, found.drift.slope, _change(found)
     time, mean, low, high = thinned(ledger.time_ps, change, 250)
     interval = f" [{number(slope.low)}, {number(slope.high)}]" if np.isfinite(slope.low) else ""
-    label = f"{found.run.label}: {signed(slope.value)}{interval}"
+    label = f"{shown_label(found.run.label)}: {signed(slope.value)}{interval}"
     axes.fill_between(time, low, high, color=color, alpha=0.18, linewidth=0)
     axes.plot(time, mean, color=color, linewidth=1.2, alpha=0.9, label=label)
     line = change.mean() + slope.value * (ledger.time_ps - ledger.time_ps.mean())

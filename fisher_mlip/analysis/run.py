@@ -165,14 +165,18 @@ def read_reference(path: Path) -> Reference:
     try:
         molecule_index = np.asarray(content["molecule_index"], dtype=np.int64)
         bonds = np.asarray(content["bonds"], dtype=np.int64).reshape(-1, 2)
+        n_molecules = int(content["n_molecules"])
     except (TypeError, ValueError) as error:
         raise InputError(f"expected integer indices in '{path}', found: {error}") from None
     symbols = tuple(content["symbols"])
     n_atoms = len(symbols)
-    if molecule_index.shape != (n_atoms,) or ((bonds < 0) | (bonds >= n_atoms)).any():
+    is_outside = ((bonds < 0) | (bonds >= n_atoms)).any()
+    if molecule_index.shape != (n_atoms,) or is_outside:
         raise InputError(f"expected indices for {n_atoms} atoms in '{path}', found others")
+    if not np.array_equal(np.unique(molecule_index), np.arange(n_molecules)):
+        raise InputError(f"expected molecules 0 to {n_molecules - 1} in '{path}', found others")
     provenance = {key: value for key, value in content.items() if not isinstance(value, list)}
-    return Reference(symbols, molecule_index, int(content["n_molecules"]), bonds, provenance)
+    return Reference(symbols, molecule_index, n_molecules, bonds, provenance)
 
 
 def _ledger(table: Table, blown_up_ps: float | None) -> Ledger:

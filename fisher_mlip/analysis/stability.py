@@ -8,7 +8,7 @@ import numpy as np
 from fisher_mlip.analysis.bonds import BondTypes, bond_types, lengths_in_frames
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.survival import KaplanMeier, kaplan_meier, rate_ci95
-from fisher_mlip.analysis.trajectory import distances, iterate_chunks
+from fisher_mlip.analysis.trajectory import distances, iterate_chunks, start_frame
 from fisher_mlip.data import read_frames
 from fisher_mlip.data.frames import BoolArray, FloatArray
 
@@ -65,7 +65,8 @@ def find_breaks(run: Run, *, threshold: float, reference: Path | None) -> Stabil
         run: with a trajectory.
         threshold: Å; a bond further than this from its reference length is broken.
         reference: extended XYZ whose frames give the reference lengths, or None for the
-            median over the run's first frames and its equivalent bonds.
+            median over the run's first frames and its equivalent bonds. A bond that is already
+            broken in those, against the run's start, has the start's length for its reference.
 
     Returns:
         None where there are no bonds or no frames to watch.
@@ -83,7 +84,8 @@ def find_breaks(run: Run, *, threshold: float, reference: Path | None) -> Stabil
         first = _first_lengths(run, types)
         if first is None:
             return None
-        per_type = first
+        start = _medians(distances(start_frame(run), types.bonds), types)
+        per_type = np.where(np.abs(first - start) > threshold, start, first)
         source = f"medians over the run's first {FIRST_FRAMES} frames and equivalent bonds"
     return _watch(run, types, per_type[types.type_of_bond], threshold, source)
 
@@ -96,7 +98,11 @@ def _first_lengths(run: Run, types: BondTypes) -> FloatArray | None:
             break
     if not parts:
         return None
-    lengths = np.concatenate(parts)[:FIRST_FRAMES]
+    return _medians(np.concatenate(parts)[:FIRST_FRAMES], types)
+
+
+def _medians(lengths: FloatArray, types: BondTypes) -> FloatArray:
+    """Return the median of each type, (n_types,), from lengths (n_frames, n_bonds)."""
     return np.array(
         [_median(lengths[:, types.type_of_bond == kind]) for kind in range(len(types.names))]
     )

@@ -77,6 +77,16 @@ def figure(path: Path, *, panels: int = 1, is_shared: bool = True) -> Iterator[l
         canvas.figure.savefig(path, metadata={"Software": None})
 
 
+def shown_label(label: str) -> str:
+    """Return a run's label so that matplotlib shows it as it is.
+
+    It would read what stands between two dollars as mathematics, and leave a label that begins
+    with an underscore out of the legend.
+    """
+    text = label.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def color_of(index: int) -> str:
     """Return the color of the run with this index."""
     return COLORS[index % len(COLORS)]

@@ -31,6 +31,23 @@ def segments(folder: Path) -> list[Path]:
     return sorted((path for path in numbered if numbered[path]), key=lambda path: numbered[path])
 
 
+def start_frame(run: Run) -> "mdtraj.Trajectory":
+    """Return the topology with the positions that the run started from.
+
+    Raises:
+        InputError: there is none, or it is of another system.
+    """
+    pdb = run.path / "topology.pdb"
+    if not pdb.is_file():
+        raise InputError(f"expected a file '{pdb}', found none")
+    frame = mdtraj.load_pdb(str(pdb), standard_names=False)[0]
+    if frame.n_atoms != run.reference.n_atoms:
+        raise InputError(
+            f"expected {run.reference.n_atoms} atoms in '{pdb}', found {frame.n_atoms}"
+        )
+    return frame
+
+
 def iterate_chunks(run: Run) -> Iterator[tuple[FloatArray, "mdtraj.Trajectory"]]:
     """Yield (times in ps, trajectory of those frames) over all segments of a run.
 
@@ -40,14 +57,7 @@ def iterate_chunks(run: Run) -> Iterator[tuple[FloatArray, "mdtraj.Trajectory"]]
     Raises:
         InputError: the topology is missing, or a segment is no DCD or of another system.
     """
-    pdb = run.path / "topology.pdb"
-    if not pdb.is_file():
-        raise InputError(f"expected a file '{pdb}', found none")
-    topology = mdtraj.load_topology(str(pdb), standard_names=False)
-    if topology.n_atoms != run.reference.n_atoms:
-        raise InputError(
-            f"expected {run.reference.n_atoms} atoms in '{pdb}', found {topology.n_atoms}"
-        )
+    topology = start_frame(run).topology
     size = max(1, _ATOM_FRAMES_PER_CHUNK // topology.n_atoms)
     one_frame = _HEADER_BYTES + _FRAME_OVERHEAD_BYTES + _BYTES_PER_ATOM * topology.n_atoms
     n_before = 0

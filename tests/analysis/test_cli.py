@@ -1,5 +1,6 @@
 """`fisher-mlip analyze` as it is typed."""
 
+import html
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from fisher_mlip.analysis.style import figure, shown_label
 from fisher_mlip.cli.analyze import analyze
 from fisher_mlip.errors import InputError
 
@@ -40,6 +42,23 @@ def test_the_threshold_reaches_the_analysis(make_run: MakeRun, tmp_path: Path) -
         assert CliRunner().invoke(app, arguments).exit_code == 0
         summary = json.loads((output / "summary.json").read_text())
         assert summary["runs"][0]["status"] == status
+
+
+@pytest.mark.parametrize("label", ["a $x_{$ b", "<b>&'"])
+def test_labels_are_shown_as_they_are(make_run: MakeRun, tmp_path: Path, label: str) -> None:
+    """matplotlib reads mathematics between dollars, and fails on what is none."""
+    output = tmp_path / "report"
+    arguments = [str(make_run()), "-o", str(output), "--labels", label]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert f"{label}: stable" in result.stdout
+    assert label in html.unescape((output / "report.html").read_text())
+    assert "<b>" not in (output / "report.html").read_text()
+
+
+def test_a_label_with_an_underscore_is_in_the_legend(tmp_path: Path) -> None:
+    with figure(tmp_path / "a.png") as (axes,):
+        axes.plot([0.0, 1.0], label=shown_label("_run"))
+        assert axes.get_legend_handles_labels()[1] == [" _run"]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,8 @@ def test_not_a_folder_and_too_few_rows(make_run: MakeRun, tmp_path: Path) -> Non
         ("bonds", [[0, 99]], "indices for 24 atoms"),
         ("molecule_index", [0], "indices for 24 atoms"),
         ("molecule_index", ["a"], "integer indices"),
+        ("molecule_index", [-1, *[m for m in range(8) for _ in range(3)][1:]], "molecules 0 to 7"),
+        ("n_molecules", "eight", "integer indices"),
     ],
 )
 def test_a_reference_that_does_not_fit_is_refused(

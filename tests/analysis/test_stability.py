@@ -42,6 +42,15 @@ def test_known_breaking_times_are_recovered(make_run: MakeRun, segments: int) ->
         check_breaks(stability, breaks | {3: 5})
 
 
+def test_a_molecule_broken_before_the_first_frame_is_broken(make_run: MakeRun) -> None:
+    """The first frames alone would take the broken bond's length for its reference."""
+    folder = make_run("broken", molecules=1, breaks={0: 0})
+    whole = make_run("whole", molecules=1)
+    assert watched(folder).n_broken == 0
+    (whole / "topology.pdb").replace(folder / "topology.pdb")
+    check_breaks(watched(folder), {0: 0})
+
+
 def test_the_threshold_decides(make_run: MakeRun) -> None:
     folder = make_run(breaks={2: 5}, stretch=0.045)
     assert watched(folder).n_broken == 0
