@@ -1,3 +1,3 @@
-"""Closed-form Fisher heads for e3nn potentials, run in OpenMM and LAMMPS."""
+"""Closed-form Fisher heads for e3nn potentials, run in OpenMM."""
 
 __version__ = "0.1.0"

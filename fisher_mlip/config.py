@@ -11,6 +11,7 @@ from fisher_mlip.products import write_text
 
 DtypeName = Literal["float32", "float64"]
 DeviceName = Literal["auto", "cpu", "cuda"]
+HeadKind = Literal["last-layer", "per-element", "all-layers", "products"]
 
 
 class Config(BaseModel):
@@ -38,6 +39,7 @@ class ModelConfig(Config):
         num_basis_functions: radial Bessel functions per edge.
         cutoff: Å, at most 20: further away the list would take the memory before the physics.
         radial_width: hidden width of the radial network.
+        repulsion: whether a fixed repulsive core between atoms is part of the model.
     """
 
     features: int = Field(32, ge=1)
@@ -46,6 +48,22 @@ class ModelConfig(Config):
     num_basis_functions: int = Field(32, ge=1)
     cutoff: float = Field(3.0, gt=0.0, le=20.0)
     radial_width: int = Field(32, ge=1)
+    repulsion: bool = True
+
+
+class HeadConfig(Config):
+    """The linear space that the Fisher head solves in.
+
+    Attributes:
+        kind: `last-layer`: one theta over the last layer's features; `per-element`: one for each
+            element; `all-layers`: also the invariants of every layer; `products`: also products
+            of channels.
+        product_channels: combinations of channels, per degree and layer, multiplied with each
+            other; 0 unless `products`.
+    """
+
+    kind: HeadKind = "last-layer"
+    product_channels: int = Field(0, ge=0)
 
 
 class TrainConfig(Config):
@@ -87,7 +105,7 @@ class SimulateConfig(Config):
 
     Attributes:
         model: the artefact (`model.pt` or its folder).
-        system: `ethanol-gas`, `ethanol-liquid`, or a PDB file.
+        system: `ethanol-gas`, `ethanol-liquid`, or a PDB or extended XYZ file.
         molecules: molecules of an ethanol system.
         ensemble: `nve` or `nvt` (Langevin).
         temperature: K, of the initial velocities and of the thermostat.

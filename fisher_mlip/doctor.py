@@ -106,7 +106,7 @@ def installed_version(package: str) -> str | None:
 def requirement_findings() -> list[Finding]:
     """Compare what is installed with what this package says that it needs."""
     if installed_version("fisher-mlip") is None:
-        return [Finding("fisher-mlip", "failure", "not installed: pip install '.[cpu]'")]
+        return [Finding("fisher-mlip", "failure", "not installed: pip install -e '.[cpu]'")]
     needed = [Requirement(line) for line in requires("fisher-mlip") or []]
     return [
         requirement_finding(requirement, installed_version(requirement.name))
@@ -129,7 +129,7 @@ def pair_findings(version_of: Callable[[str], str | None]) -> list[Finding]:
     providers = [package for package in TORCH_FORCE_PACKAGES if version_of(package)]
     findings = []
     if not providers:
-        findings.append(Finding("openmmtorch", "failure", "missing: pip install '.[cpu]'"))
+        findings.append(Finding("openmmtorch", "failure", "missing: pip install -e '.[cpu]'"))
     if len(providers) > 1:
         detail = f"{' and '.join(providers)} overwrite each other: keep one"
         findings.append(Finding("openmmtorch", "failure", detail))

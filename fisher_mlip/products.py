@@ -20,7 +20,7 @@ from fisher_mlip.errors import InputError
 
 SUMMARY_NAME = "summary.json"
 # One of these is in every folder that a command has made, or was making when it was killed.
-_MARKS = (SUMMARY_NAME, "config.yaml", "training.csv")
+_MARKS = (SUMMARY_NAME, "config.yaml", "training.csv", "training.yaml")
 
 
 @contextmanager

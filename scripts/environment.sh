@@ -3,7 +3,7 @@
 #   prepare_environment EXTRAS      e.g. prepare_environment cpu,dev
 #
 # PYTHON names the interpreter (3.11 to 3.13; python3 if unset). A second run installs nothing
-# unless pyproject.toml changed.
+# unless pyproject.toml changed or the package in .venv is a copy of this checkout (pip without -e).
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="$root/.venv"
@@ -82,13 +82,22 @@ install_package() {
   fi
 }
 
+is_this_checkout() {
+  # Isolated: neither the working folder nor PYTHONPATH may stand in for the installed package.
+  local where='import importlib.util as u; print(u.find_spec("fisher_mlip").submodule_search_locations[0])'
+  [[ "$("$venv/bin/python" -I -c "$where" 2>/dev/null)" -ef "$root/fisher_mlip" ]]
+}
+
 prepare_environment() {
   local extras="$1" stamp hash
   stamp="$venv/.installed-${extras//,/-}"
   hash="$(cksum <"$root/pyproject.toml") $root"
   if [[ -x "$venv/bin/python" && -f "$stamp" && "$(<"$stamp")" == "$hash" ]]; then
-    echo "environment: up to date"
-    return
+    if is_this_checkout; then
+      echo "environment: up to date"
+      return
+    fi
+    echo "environment: the fisher-mlip in $venv is not this checkout and is installed anew"
   fi
   require_free_disk
   timed "virtual environment" make_venv

@@ -52,7 +52,7 @@ def fitted_checkpoint(ethanol_frames: Frames) -> "Checkpoint":
     """A small float64 model whose readout is solved for on `ethanol_frames`: it holds ethanol."""
     import torch
 
-    from fisher_mlip.fisher import finetune
+    from fisher_mlip.fisher import Options, finetune
     from fisher_mlip.model import Checkpoint, CheckpointConfig, new_network
 
     torch.manual_seed(0)
@@ -68,7 +68,8 @@ def fitted_checkpoint(ethanol_frames: Frames) -> "Checkpoint":
     network.message_scale.fill_(0.35)
     untrained = Checkpoint(network.eval(), config)
     part = ethanol_frames.subset(range(9)), ethanol_frames.subset(range(9, 12))
-    return finetune(untrained, *part).checkpoint
+    options = Options(kinds=("last-layer",), look_outside=False)
+    return finetune(untrained, *part, options=options).checkpoint
 
 
 @pytest.fixture(scope="session", params=["float64", "float32"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fisher_mlip.errors import InputError
-from fisher_mlip.quickstart import QuickstartConfig, run_quickstart
+from fisher_mlip.quickstart import MINIATURE, QuickstartConfig, run_quickstart
 
 TINY = QuickstartConfig(
     gas_frames=30,
@@ -48,11 +48,16 @@ def test_quickstart_from_nothing_to_report_and_again(tmp_path: Path) -> None:
         assert 0.5 < fractions[-1] <= 1.0 + 1e-9
     assert {"report.html", "summary.json"} < {path.name for path in written}
     assert all(path.stat().st_size > 0 for path in written)
+    page = (folder / "report.html").read_text()
+    assert MINIATURE in page
+    assert "test frames, whose reference forces have a root mean square of" in page
     summary = json.loads((folder / "summary.json").read_text())
     head = summary["fisher"]
-    gas = ["gas, base"] if head["kept_pretrained_readout"] else ["gas, base", "gas, Fisher head"]
+    gas = ["gas, base"] if head["kept_pretrained"] else ["gas, base", "gas, Fisher head"]
     assert [run["label"] for run in summary["runs"]] == [*gas, "liquid, Fisher head"]
-    assert head["held_out_force_rmse_eV_A"] <= head["base_held_out_force_rmse_eV_A"]
+    error = "held_out_force_rmse_meV_A"
+    assert head["chosen"][error] <= head["base"][error]
+    assert head["chosen"]["barrier_eV"] >= head["base"]["barrier_eV"]
 
     weights = (folder / "base" / "weights.safetensors").stat().st_mtime_ns
     again = Recorded()
@@ -61,6 +66,12 @@ def test_quickstart_from_nothing_to_report_and_again(tmp_path: Path) -> None:
     assert (folder / "base" / "weights.safetensors").stat().st_mtime_ns == weights
     with pytest.raises(InputError, match="quickstart with other settings"):
         run_quickstart(folder, TINY.changed(steps=40), again)
+
+
+def test_what_is_smaller_than_by_default_is_a_miniature() -> None:
+    assert TINY.is_miniature
+    assert not QuickstartConfig(seed=3, device="cpu").is_miniature
+    assert QuickstartConfig(steps=100).is_miniature
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

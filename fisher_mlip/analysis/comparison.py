@@ -7,7 +7,7 @@ import numpy as np
 from fisher_mlip.analysis.energy import EnergyDrift
 from fisher_mlip.analysis.report import Report, RunReport
 from fisher_mlip.analysis.temperature import Mean
-from fisher_mlip.analysis.verdict import bonds_of, number, signed
+from fisher_mlip.analysis.verdict import bonds_of, is_conserved, number, signed
 
 UNKNOWN = "–"
 Cell = Callable[[RunReport], str]
@@ -24,22 +24,27 @@ def comparison_rows(report: Report) -> list[tuple[str, list[str]]]:
         ("First break / ps", lambda f: _known(f.stability.first_ps) if f.stability else UNKNOWN),
         ("Median stable time / ps", _median),
         ("Unbroken at the end", _survival),
-        ("Drift / (meV/atom/ps)", lambda f: _drift(f.drift)),
-        (f"Drift {discard} / (meV/atom/ps)", lambda f: _drift(f.drift_after_discard)),
-        (
-            "|Drift over the run| / std of kinetic energy",
-            lambda f: _known(f.drift.over_std_kinetic),
-        ),
+        ("Drift / (meV/atom/ps)", lambda f: _drift(f, f.drift)),
+        (f"Drift {discard} / (meV/atom/ps)", lambda f: _drift(f, f.drift_after_discard)),
+        ("|Drift over the run| / std of kinetic energy", _over_kinetic),
         ("Total energy, std about the line / (meV/atom)", _fluctuation),
         ("Drift by molecule, median (5 %, 95 %) / (meV/atom/ps)", _molecule_drift),
         ("Energy spread by molecule, median (5 %, 95 %) / eV", _spread),
         (f"Molecules that spread more than {energy}", _above),
+        ("Force uncertainty, median and largest of an atom / (meV/Å)", _uncertainty),
         ("Temperature / K", lambda f: _mean(f.temperatures.mean)),
         ("Temperature, last tenth / K", _last_temperature),
         ("Equipartition, T(element) / T", _equipartition),
     ]
     table = [(name, [cell(found) for found in report.runs]) for name, cell in rows]
     return [(name, cells) for name, cells in table if any(cell != UNKNOWN for cell in cells)]
+
+
+def _uncertainty(found: RunReport) -> str:
+    spread = found.uncertainty
+    if spread is None:
+        return UNKNOWN
+    return f"{1000.0 * np.median(spread.median):.1f}, {1000.0 * np.nanmax(spread.largest):.1f}"
 
 
 def _system(found: RunReport) -> str:
@@ -82,14 +87,18 @@ def _survival(found: RunReport) -> str:
     return f"{now} % [{low}, {high}]"
 
 
-def _drift(drift: EnergyDrift) -> str:
+def _drift(found: RunReport, drift: EnergyDrift) -> str:
     slope = drift.slope
-    if not np.isfinite(slope.value):
+    if not is_conserved(found.run) or not np.isfinite(slope.value):
         return UNKNOWN
     if np.isnan(slope.low):
         return f"{signed(slope.value)} [too short]"
     mark = "" if slope.is_resolved else " *"
     return f"{signed(slope.value)} [{number(slope.low)}, {number(slope.high)}]{mark}"
+
+
+def _over_kinetic(found: RunReport) -> str:
+    return _known(found.drift.over_std_kinetic) if is_conserved(found.run) else UNKNOWN
 
 
 def _fluctuation(found: RunReport) -> str:

@@ -16,6 +16,7 @@ class AnalysisConfig(Config):
         threshold: Å; a bond further than this from its reference length is broken.
         energy_threshold: eV; a molecule whose energy spreads by more is counted.
         reference: extended XYZ that gives the reference lengths; None for the run's first frames.
+        uncertainty_frames: frames at which the model's own uncertainty is evaluated; 0 for none.
         seed: of the bootstrap.
     """
 
@@ -23,4 +24,5 @@ class AnalysisConfig(Config):
     threshold: float = Field(0.5, gt=0.0)
     energy_threshold: float = Field(0.1, gt=0.0)
     reference: Path | None = None
+    uncertainty_frames: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)

@@ -76,9 +76,19 @@ def fill_report(
     *,
     sections: Sequence[Section] = (),
     title: str = "Stability report",
+    banner: str = "",
     extra_summary: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Write a report's files into a folder that exists, each whole; return their names."""
+    """Write a report's files into a folder that exists, each whole; return their names.
+
+    Args:
+        report: of `analyze_runs`.
+        folder: exists.
+        sections: shown before the analysis.
+        title: heading of the page.
+        banner: a warning below it; "" for none.
+        extra_summary: entries added to summary.json.
+    """
     plots = write_plots(report, folder)
     contexts = [_section_context(i, s, folder) for i, s in enumerate(sections, start=1)]
     page = (
@@ -86,6 +96,7 @@ def fill_report(
         .get_template("report.html.jinja")
         .render(
             title=title,
+            banner=banner,
             report=report,
             sections=contexts,
             plots=[(plot, inlined(plot.path)) for plot in plots],

@@ -2,6 +2,7 @@
 
 from fisher_mlip.analysis.drift import BLOCK_TIMES, RESOLVED_SAMPLES
 from fisher_mlip.analysis.report import Report
+from fisher_mlip.analysis.verdict import STABLE_FRAMES, STABLE_LIFE_PS
 
 
 def methods_of(report: Report) -> list[tuple[str, str]]:
@@ -63,6 +64,10 @@ def _of_breaks(report: Report) -> list[tuple[str, str]]:
         (
             "Verdict",
             "Unstable: an energy is not finite or a bond broke. Drifting: the interval of the "
-            "drift excludes zero and the drift over kinetic is above 1 (NVE). Else stable.",
+            "drift excludes zero and the drift over kinetic is above 1 (NVE). Unchecked: no bonds "
+            "or no frames to look at. Stable: no bond broke in at least "
+            f"{STABLE_FRAMES} frames, and the 95 % upper bound of the rate of breaks leaves a "
+            f"molecule a mean life of {STABLE_LIFE_PS:g} ps or more; with less than that no break "
+            "was seen, and no more can be said.",
         ),
     ]

@@ -11,19 +11,17 @@ from fisher_mlip.analysis.energy import MEV_PER_EV, order_statistics
 from fisher_mlip.analysis.report import Report, RunReport
 from fisher_mlip.analysis.run import MoleculeEnergies
 from fisher_mlip.analysis.style import (
-    COLORS,
     ELEMENT_COLORS,
-    INK,
-    MUTED,
     color_of,
-    figure,
     is_wide,
+    linestyle_of,
     shown_label,
     thinned,
     use_symlog_if_wide,
 )
-from fisher_mlip.analysis.verdict import number, signed
+from fisher_mlip.analysis.verdict import is_conserved, number, signed
 from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.figures import COLORS, INK, MUTED, count_whole, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,8 +63,9 @@ def write_plots(report: Report, folder: Path) -> list[Plot]:
 
 
 def plot_energy_drift(report: Report, folder: Path) -> Plot | None:
-    """Total energy minus its start, of every run, with fitted lines."""
-    runs = [(i, found) for i, found in enumerate(report.runs) if len(found.run.ledger.time_ps) > 2]
+    """Total energy minus its start, of every run that conserves it, with fitted lines."""
+    conserving = [(i, found) for i, found in enumerate(report.runs) if is_conserved(found.run)]
+    runs = [(i, found) for i, found in conserving if len(found.run.ledger.time_ps) > 2]
     if not runs:
         return None
     path = folder / "energy_drift.png"
@@ -91,6 +90,8 @@ def plot_energy_drift(report: Report, folder: Path) -> Plot | None:
             panels[1].set_title("the calmer runs, enlarged")
             panels[1].set_ylim(_calm_limits(runs, heights))
     caption = "Line: means of neighboring rows, their range shaded; dashed: least-squares line."
+    if len(conserving) < len(report.runs):
+        caption += " Thermostatted runs, which exchange energy with a bath, are left out."
     return Plot(path, "Total energy", caption)
 
 
@@ -142,6 +143,7 @@ def plot_molecule_spread(report: Report, folder: Path) -> Plot | None:
             axes.hist(spread, bins, histtype="step", color=color, linewidth=1.6, label=text)
         axes.axvline(report.config.energy_threshold, color=INK, linestyle=":", linewidth=1.4)
         axes.set(xscale="log", xlabel="largest − smallest E(t) − E(0) / eV", ylabel="molecules")
+        count_whole(axes.yaxis)
         title = f"threshold {report.config.energy_threshold:g} eV (dotted)"
         axes.legend(title=title, alignment="left")
     caption = "How far each molecule's energy went over the run; blown-up ones are in the last bin."
@@ -167,7 +169,8 @@ def plot_survival(report: Report, folder: Path) -> Plot | None:
             )
             left = f"{label}: {stability.n_watched - stability.n_broken} of {stability.n_watched}"
             axes.fill_between(time, low, high, step="post", color=color, alpha=0.15, linewidth=0)
-            axes.step(time, survival, where="post", color=color, label=left)
+            style = linestyle_of(index)
+            axes.step(time, survival, where="post", color=color, linestyle=style, label=left)
             if survival[-1] > 0.0:
                 axes.plot(time[-1], survival[-1], marker="|", color=color, markersize=11)
         axes.set(xlabel=_TIME, ylabel="unbroken molecules (fraction)", ylim=(-0.02, 1.04))

@@ -9,6 +9,7 @@ from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift, energy_drift
 from fisher_mlip.analysis.run import Run, read_run
 from fisher_mlip.analysis.stability import Stability, find_breaks
 from fisher_mlip.analysis.temperature import Temperatures, temperatures
+from fisher_mlip.analysis.uncertainty import ForceUncertainty, force_uncertainty
 from fisher_mlip.analysis.verdict import Status, limits_of, status_of, verdict_of
 from fisher_mlip.errors import InputError
 
@@ -24,6 +25,7 @@ class RunReport:
         molecules: drift by molecule, or None where molecules are not independent.
         stability: breaks of bonds, or None without a trajectory or bonds.
         temperatures: after the discarded start.
+        uncertainty: of the model's forces, or None where it was not asked for or is not told.
         status, verdict: the judgement, as a word and as a sentence.
         limits: what cannot be concluded, in sentences.
     """
@@ -34,6 +36,7 @@ class RunReport:
     molecules: MoleculeDrift | None
     stability: Stability | None
     temperatures: Temperatures
+    uncertainty: ForceUncertainty | None
     status: Status
     verdict: str
     limits: tuple[str, ...]
@@ -96,6 +99,7 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         molecules,
         stability,
         temperatures(run.ledger, discard_fraction=config.discard_fraction),
+        force_uncertainty(run, config.uncertainty_frames),
         status,
         verdict_of(run, status, drift, molecules, stability),
         limits_of(run, drift, stability),

@@ -9,6 +9,7 @@ from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift
 from fisher_mlip.analysis.report import Report, RunReport
 from fisher_mlip.analysis.stability import Stability
 from fisher_mlip.analysis.temperature import Temperatures
+from fisher_mlip.analysis.uncertainty import ForceUncertainty
 
 
 def summarize(report: Report) -> dict[str, Any]:
@@ -47,9 +48,21 @@ def summarize_run(found: RunReport) -> dict[str, Any]:
         **_molecules(found.molecules),
         **_stability(found.stability),
         **_temperatures(found.temperatures),
+        **_uncertainty(found.uncertainty),
         "model": run.reference.provenance.get("model"),
         "model_sha256": run.reference.provenance.get("model_sha256"),
         "config": run.config.model_dump(),
+    }
+
+
+def _uncertainty(found: ForceUncertainty | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        "force_uncertainty_time_ps": found.time_ps.tolist(),
+        "force_uncertainty_median_meV_A": (1000.0 * found.median).tolist(),
+        "force_uncertainty_largest_meV_A": (1000.0 * found.largest).tolist(),
+        "force_uncertainty_atoms": found.n_atoms,
     }
 
 

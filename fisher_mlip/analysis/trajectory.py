@@ -92,6 +92,24 @@ def distances(chunk: "mdtraj.Trajectory", pairs: IntArray) -> FloatArray:
         return np.asarray(lengths, dtype=np.float64) * ANGSTROM_PER_NM
 
 
+def dcd_size(path: Path) -> tuple[int, int]:
+    """Return the numbers of frames and of atoms in a DCD file.
+
+    Raises:
+        InputError: it is no DCD, or holds no whole frame.
+    """
+    try:
+        with _without_c_output():
+            handle = DCDTrajectoryFile(str(path))
+        with handle:
+            return len(handle), int(handle.read(n_frames=1)[0].shape[1])
+    except (OSError, ValueError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"expected a DCD with a whole frame at '{path}', found: {reason}"
+        ) from None
+
+
 def _chunks(segment: Path, topology: "mdtraj.Topology", size: int) -> Iterator["mdtraj.Trajectory"]:
     with _without_c_output():
         handle = DCDTrajectoryFile(str(segment))

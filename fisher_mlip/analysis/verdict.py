@@ -8,7 +8,12 @@ from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.stability import Stability
 
-Status = Literal["stable", "drifting", "unstable", "unchecked"]
+Status = Literal["stable", "no break seen", "drifting", "unstable", "unchecked"]
+
+# A run is called stable when it has shown, at 95 %, that a molecule lives this long, ...
+STABLE_LIFE_PS = 100.0
+# ... and has been looked at this often: frames a few fs apart are one and the same state.
+STABLE_FRAMES = 100
 
 
 def status_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> Status:
@@ -17,13 +22,27 @@ def status_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> Stat
     Returns:
         `unstable` when an energy ceased to be finite or a bond broke; `drifting` when an NVE run
         moved its total energy, significantly, by more than the standard deviation of its kinetic
-        energy; `unchecked` when there was no trajectory to look for broken bonds in.
+        energy; `unchecked` when there were no bonds or no trajectory to look for breaks in;
+        `no break seen` when nothing broke in a run too short to say more (`is_long_enough`);
+        `stable` otherwise.
     """
     if run.ledger.first_nonfinite_ps is not None or (stability and stability.n_broken):
         return "unstable"
-    if _is_conserved(run) and drift.slope.excludes_zero and drift.over_std_kinetic > 1.0:
+    if is_conserved(run) and drift.slope.excludes_zero and drift.over_std_kinetic > 1.0:
         return "drifting"
-    return "stable" if stability else "unchecked"
+    if stability is None:
+        return "unchecked"
+    return "stable" if is_long_enough(stability) else "no break seen"
+
+
+def is_long_enough(stability: Stability) -> bool:
+    """Return whether a run without a break was long enough to be called stable.
+
+    The 95 % upper bound of the rate of breaks must leave a molecule a mean life of 100 ps or more,
+    and the trajectory must have 100 frames.
+    """
+    _, high = stability.rate_ci95
+    return high * STABLE_LIFE_PS <= 1.0 and stability.n_frames >= STABLE_FRAMES
 
 
 def verdict_of(
@@ -38,7 +57,9 @@ def verdict_of(
     if run.ledger.first_nonfinite_ps is not None:
         parts.append(f"the energy ceased to be finite at {run.ledger.first_nonfinite_ps:.4g} ps")
     parts.append(_bonds_in_words(run, stability))
-    if not _is_conserved(run):
+    if status == "no break seen":
+        parts.append("too short to call it stable")
+    if not is_conserved(run):
         parts.append("the thermostat exchanges energy, so drift is not judged")
     elif run.ledger.first_nonfinite_ps is None:
         parts.append(drift_in_words(drift))
@@ -70,8 +91,11 @@ def limits_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> tupl
     if stability is not None:
         limits += _limits_of_watching(run, stability)
     else:
-        limits.append("No bonds were watched, so nothing is known of reactions or breaks.")
-    if not _is_conserved(run):
+        limits.append(
+            f"No bonds were watched, since {_why_unwatched(run)}: nothing is known of reactions or "
+            "breaks, and there is no survival curve."
+        )
+    if not is_conserved(run):
         limits.append(
             "A thermostatted run does not conserve energy: its drift tells of the heat taken from "
             "the bath; only an NVE run of the same model tests conservation."
@@ -100,13 +124,14 @@ def bonds_of(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} × {name}" for name, count in ordered)
 
 
-def _is_conserved(run: Run) -> bool:
+def is_conserved(run: Run) -> bool:
+    """Return whether the run's total energy should stay where it is."""
     return run.config.ensemble == "nve"
 
 
 def _bonds_in_words(run: Run, stability: Stability | None) -> str:
     if stability is None:
-        return f"no bonds watched in {run.duration_ps:.4g} ps"
+        return f"no bonds watched in {run.duration_ps:.4g} ps, since {_why_unwatched(run)}"
     watched = f"{stability.curve.end_ps:.4g} ps"
     if not stability.n_broken:
         return f"no bond broke in {watched} × {_molecules(stability.n_watched)}"
@@ -117,6 +142,12 @@ def _bonds_in_words(run: Run, stability: Stability | None) -> str:
         f"({bonds_of(stability.bond_counts)}), the first at {stability.first_ps:.3g} ps, "
         f"median stable time {half}"
     )
+
+
+def _why_unwatched(run: Run) -> str:
+    if not len(run.reference.bonds):
+        return "reference.json names none (its system had none, or its file named none)"
+    return "the trajectory holds no whole frame"
 
 
 def _limits_of_watching(run: Run, stability: Stability) -> list[str]:

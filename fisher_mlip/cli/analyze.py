@@ -32,6 +32,14 @@ def analyze(
             "[default: the run's first frames]"
         ),
     ] = None,
+    uncertainty: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Frames at which to evaluate the model's own uncertainty of forces; each costs "
+            "some 16 steps.",
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap of the drift's interval.")] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a report that is there.")] = False,
 ) -> None:
@@ -50,6 +58,7 @@ def analyze(
         threshold=threshold,
         energy_threshold=energy_threshold,
         reference=reference,
+        uncertainty_frames=uncertainty,
         seed=seed,
     )
     names = [name.strip() for name in labels.split(",")] if labels else None

@@ -17,6 +17,7 @@ from fisher_mlip.cli.doctor import doctor
 from fisher_mlip.cli.export import export
 from fisher_mlip.cli.finetune import finetune
 from fisher_mlip.cli.info import info
+from fisher_mlip.cli.preset_help import PresetHelp
 from fisher_mlip.cli.quickstart import quickstart
 from fisher_mlip.cli.simulate import simulate
 from fisher_mlip.cli.train import train
@@ -87,7 +88,7 @@ def fisher_mlip(
         ),
     ] = False,
 ) -> None:
-    """Closed-form Fisher heads for e3nn potentials, run in OpenMM and LAMMPS.
+    """Closed-form Fisher heads for e3nn potentials, run in OpenMM.
 
     Exit codes: 0 done, 1 the machine failed (disk full, no permission), 2 the input cannot be
     used, 3 a run became unstable, 130 interrupted.
@@ -96,7 +97,7 @@ def fisher_mlip(
 
 def _sentence(failure: BaseException) -> str:
     if isinstance(failure, KeyboardInterrupt):
-        return "interrupted"
+        return str(failure) or "interrupted"
     if isinstance(failure, OSError) and failure.strerror:
         place = f" ('{failure.filename}')" if failure.filename is not None else ""
         return f"error: {failure.strerror.lower()}{place}"
@@ -115,4 +116,5 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 app.add_typer(data_app, name="data", rich_help_panel=PIPELINE)
 for _panel, _commands in COMMANDS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+        _kind = PresetHelp if _command is train else None
+        app.command(cls=_kind, rich_help_panel=_panel)(_command)

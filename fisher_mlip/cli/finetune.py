@@ -1,6 +1,7 @@
 """`fisher-mlip finetune`."""
 
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,25 @@ from fisher_mlip.cli.options import Device, EnergyUnit, NpzUnit, Precision
 
 if TYPE_CHECKING:
     from fisher_mlip.data import Frames
-    from fisher_mlip.fisher import Solution
+    from fisher_mlip.data.frames import FloatArray
+    from fisher_mlip.fisher import Options, Solution
+
+
+class Head(StrEnum):
+    """Heads by name."""
+
+    AUTO = "auto"
+    LAST_LAYER = "last-layer"
+    PER_ELEMENT = "per-element"
+    ALL_LAYERS = "all-layers"
+    PRODUCTS = "products"
+
+
+class Update(StrEnum):
+    """What to do with frames and a finetune that is there."""
+
+    ADD = "add"
+    REMOVE = "remove"
 
 
 def finetune(
@@ -19,17 +38,40 @@ def finetune(
     data: Annotated[Path, typer.Argument(help="Frames with forces (extended XYZ, .npz).")],
     held_out: Annotated[
         Path | None,
-        typer.Option(help="Frames that only choose the ridge; default: a part of DATA."),
+        typer.Option(help="Frames that only judge; default: a part of DATA."),
     ] = None,
     held_out_fraction: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Part of DATA held out without --held-out.")
     ] = 0.2,
+    head: Annotated[
+        Head, typer.Option(help="Linear space to solve in; auto tries all, in one pass.")
+    ] = Head.AUTO,
+    features: Annotated[
+        int, typer.Option(min=1, help="Most features of a head; limits the products.")
+    ] = 2500,
     ridge: Annotated[
         float | None,
-        typer.Option(
-            min=0.0,
-            help="Try this ridge and no other; 0: within the rank.",
-        ),
+        typer.Option(min=0.0, help="Try this ridge and no other; 0: within the rank."),
+    ] = None,
+    energy_weight: Annotated[
+        float, typer.Option(min=0.0, help="Weight of energies per atom, (eV/atom)^-2; forces: 1.")
+    ] = 0.0,
+    virial_weight: Annotated[
+        float, typer.Option(min=0.0, help="Weight of virials per atom, (eV/atom)^-2.")
+    ] = 0.0,
+    reweight: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="T1 T2", help="Weight frames sampled at T1 to temperature T2, K."),
+    ] = None,
+    scans: Annotated[
+        bool, typer.Option(help="Ask for energies that rise outside the data, without labels.")
+    ] = True,
+    allow_holes: Annotated[
+        bool, typer.Option(help="Ship a head with lower barriers out of the data than its base.")
+    ] = False,
+    update: Annotated[
+        Update | None,
+        typer.Option(help="CHECKPOINT is a finetune: add DATA to it, or remove DATA from it."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; default: CHECKPOINT-fisher.")
@@ -46,50 +88,145 @@ def finetune(
     ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
 ) -> None:
-    """Solve for the last layer in closed form: the readout of least Fisher divergence.
+    """Solve for the head in closed form: the linear layer of least Fisher divergence.
 
-    theta = T^-1 c with T = E[G'G] and c = -E[G'F] over your frames, G the Jacobian of the
-    last-layer features; float64, with a ridge toward the pretrained readout that the held-out
-    frames choose. Where no ridge beats the pretrained readout, it is kept, and said so.
+    theta = T^-1 c with T = E[G'G] and c = -E[G'(F - F_model)] over your frames, G the Jacobian of
+    the head's features: the last layer's, or invariants and products of every layer. float64,
+    with a ridge toward the pretrained model. Held-out forces choose head and ridge; scans out of
+    the data (bonds stretched, atoms pushed together) see to it that no hole is dug there. Where
+    nothing beats the pretrained model, it is kept, and said so.
 
     Example: fisher-mlip finetune runs/base frames.xyz -o runs/finetuned
     """
-    from fisher_mlip.data.split import refuse_shared_frames, split_frames
-    from fisher_mlip.fisher import finetune as solve_head
-    from fisher_mlip.fisher import save_solution
-    from fisher_mlip.fisher.plot import PLOT_NAME, plot_ridge_path
-    from fisher_mlip.fisher.solve import RIDGES
+    from fisher_mlip.fisher import LabelWeights, Options
+    from fisher_mlip.fisher.nesting import KINDS
+    from fisher_mlip.fisher.selection import RIDGES, SCAN_WEIGHTS
     from fisher_mlip.model.checkpoint import load_checkpoint
-    from fisher_mlip.products import refuse_existing, whole_folder, write_summary
+    from fisher_mlip.products import refuse_existing
 
     folder = output or checkpoint.with_name(f"{checkpoint.name}-fisher")
     refuse_existing(folder, overwrite=overwrite)
-    loaded = load_checkpoint(checkpoint)
-    e0s = loaded.config.reference_energies
+    if update is not None:
+        refuse_beside_update({"held-out": held_out, "reweight": reweight, "dtype": dtype})
+    e0s = load_checkpoint(checkpoint).config.reference_energies
     frames = read_with_forces(data, e0s, npz_unit, trust_units=trust_units)
-    if held_out is None:
-        training, chosen = split_frames(frames, held_out_fraction, seed)
+    judges = None
+    if held_out is not None:
+        judges = read_with_forces(held_out, e0s, npz_unit, trust_units=trust_units)
+    options = Options(
+        kinds=tuple(kind for kind in KINDS if head in (Head.AUTO, kind)),
+        budget=features,
+        ridges=RIDGES if ridge is None else (ridge,),
+        scan_weights=SCAN_WEIGHTS if scans else (0.0,),
+        look_outside=scans,
+        label_weights=LabelWeights(energy_weight, virial_weight),
+        allow_holes=allow_holes,
+    )
+    if update is not None:
+        solution = updated(checkpoint, frames, update, options, device.resolve())
     else:
-        training = frames
-        chosen = read_with_forces(held_out, e0s, npz_unit, trust_units=trust_units)
-        refuse_shared_frames(training, chosen)
-    with progress_bar("Jacobians", len(training) + len(chosen)) as advance:
-        solution = solve_head(
-            loaded,
+        training, chosen = parts(frames, judges, held_out_fraction, seed)
+        solution = solved(
+            checkpoint,
             training,
             chosen,
-            ridges=RIDGES if ridge is None else (ridge,),
+            options,
             device=device.resolve(),
-            dtype=dtype.value if dtype else None,
-            advance=advance,
+            dtype=dtype,
+            reweight=reweight,
         )
     report(solution)
+    wrote(*save(folder, solution, checkpoint, overwrite=overwrite))
+
+
+def refuse_beside_update(given: "dict[str, object]") -> None:
+    """Refuse options that frames already summed were summed with or without."""
+    from fisher_mlip.errors import InputError
+
+    named = [f"--{name}" for name, value in given.items() if value is not None]
+    if named:
+        raise InputError(
+            f"expected no {' and no '.join(named)} with --update: the finetune that is there "
+            "settled that"
+        )
+
+
+def save(folder: Path, solution: "Solution", checkpoint: Path, *, overwrite: bool) -> list[Path]:
+    """Write the folder, whole, and return what is in it."""
+    from fisher_mlip.fisher import save_solution
+    from fisher_mlip.fisher.plot import PLOT_NAME, plot_ridge_path
+    from fisher_mlip.products import whole_folder, write_summary
+
     with whole_folder(folder, overwrite=overwrite) as partial:
         save_solution(partial, solution)
         plot_ridge_path(solution, partial / PLOT_NAME)
         write_summary(partial, {"checkpoint": str(checkpoint), **solution.summary()})
         names = sorted(path.name for path in partial.iterdir())
-    wrote(*(folder / name for name in names))
+    return [folder / name for name in names]
+
+
+def parts(
+    frames: "Frames", judges: "Frames | None", fraction: float, seed: int
+) -> "tuple[Frames, Frames]":
+    """Return the frames to solve from and those that judge."""
+    from fisher_mlip.data.split import refuse_shared_frames, split_frames
+
+    if judges is None:
+        return split_frames(frames, fraction, seed)
+    refuse_shared_frames(frames, judges)
+    return frames, judges
+
+
+def solved(
+    checkpoint: Path,
+    training: "Frames",
+    held_out: "Frames",
+    options: "Options",
+    *,
+    device: str,
+    dtype: Precision | None,
+    reweight: tuple[float, float] | None,
+) -> "Solution":
+    """Solve from all frames, with a progress bar."""
+    from fisher_mlip.fisher import finetune as solve_head
+    from fisher_mlip.fisher.reweighting import effective_sample_size, temperature_weights
+    from fisher_mlip.model.checkpoint import load_checkpoint
+    from fisher_mlip.model.graph import species_of
+
+    loaded = load_checkpoint(checkpoint)
+    for frame in held_out:
+        # Before the Jacobians of the training frames rather than after them.
+        species_of(frame.atomic_numbers, loaded.config.elements)
+    weights: FloatArray | None = None
+    if reweight is not None:
+        weights = temperature_weights(training, *reweight)
+        console.print(
+            f"{len(training)} frames at {reweight[0]:g} K count as "
+            f"{effective_sample_size(weights):.1f} at {reweight[1]:g} K"
+        )
+    with progress_bar("Jacobians", len(training) + len(held_out)) as advance:
+        return solve_head(
+            loaded,
+            training,
+            held_out,
+            options=options,
+            weights=weights,
+            device=device,
+            dtype=dtype.value if dtype else None,
+            advance=advance,
+        )
+
+
+def updated(
+    checkpoint: Path, frames: "Frames", how: Update, options: "Options", device: str
+) -> "Solution":
+    """Add or remove frames, with a progress bar."""
+    from fisher_mlip.fisher.update import update
+
+    with progress_bar("Jacobians", len(frames)) as advance:
+        return update(
+            checkpoint, frames, how.value, options=options, device=device, advance=advance
+        )
 
 
 def read_with_forces(
@@ -106,23 +243,18 @@ def read_with_forces(
 
 
 def report(solution: "Solution") -> None:
-    """Print the ridge path and what was chosen."""
+    """Print the ridge path of the head that was chosen, the heads, and what was chosen."""
+    from rich import box
     from rich.table import Table
 
-    table = Table("ridge", "training", "held out", "eff. d.o.f.", title="force RMSE (meV/Å)")
-    for row in solution.rows:
-        table.add_row(
-            f"{row.ridge:.0e}" + (" *" if row.ridge == solution.ridge else ""),
-            f"{1000 * row.training_force_rmse:.2f}",
-            f"{1000 * row.held_out_force_rmse:.2f}",
-            f"{row.effective_degrees_of_freedom:.1f}",
-        )
-    console.print(table)
-    n_features, rank = len(solution.equations.moment), solution.spectrum.rank
-    console.print(f"rank {rank} of {n_features}, condition {solution.spectrum.condition:.2e}")
-    if solution.ridge is None:
-        console.print("no ridge beats the pretrained readout on the held-out frames: it is kept")
-    console.print(
-        f"held-out force RMSE {1000 * solution.base_held_out_rmse:.2f} -> "
-        f"{1000 * solution.held_out_rmse:.2f} meV/Å"
-    )
+    from fisher_mlip.fisher.report import head_rows, path_rows, sentences
+
+    for title, columns, rows in (head_rows(solution), path_rows(solution)):
+        # Eleven columns of numbers in a terminal of eighty characters.
+        table = Table(*columns, title=title, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+        table.columns[0].no_wrap = True
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for sentence in sentences(solution):
+        console.print(sentence)

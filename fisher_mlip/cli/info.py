@@ -1,19 +1,29 @@
 """`fisher-mlip info`: what a file or folder is, from its manifest, configuration or header."""
 
-import csv
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fisher_mlip.cli import outputs
 from fisher_mlip.cli.console import console
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import read_json
 
 Facts = dict[str, Any]
+
+REFERENCE_DATA = "reference data"
+FILES: dict[str, Callable[[Path], Facts]] = {
+    ".csv": outputs.describe_table,
+    ".safetensors": outputs.describe_weights,
+    ".dcd": outputs.describe_trajectory,
+    ".json": outputs.describe_json,
+}
+# Longer lists are cut; mappings that are longer in characters get a line for each entry.
+_LONGEST_LIST = 12
+_LONGEST_MAPPING = 80
 
 
 def info(
@@ -24,8 +34,8 @@ def info(
 ) -> None:
     """Say what a file or folder is and its main facts.
 
-    Knows reference data, checkpoints, artefacts (model.pt), run folders and configurations. No
-    model is loaded.
+    Knows reference data, splits, checkpoints, artefacts (model.pt), run folders, reports,
+    configurations, and the files in them. No model is loaded.
 
     Example: fisher-mlip info checkpoint/
     """
@@ -33,9 +43,13 @@ def info(
     if as_json:
         typer.echo(json.dumps(facts, indent=2, default=str))
         return
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        console.print(f"{name:<{width}}  {_one_line(value)}", markup=False)
+    if facts["kind"] == REFERENCE_DATA:
+        from fisher_mlip.cli.overview_table import print_overview
+
+        print_overview(facts)
+        return
+    for line in _lines(facts):
+        console.print(line, markup=False)
 
 
 def describe(path: Path) -> Facts:
@@ -50,6 +64,10 @@ def describe(path: Path) -> Facts:
         raise InputError(f"expected a file or folder '{path}', found none")
     if path.suffix in {".yaml", ".yml"}:
         return _describe_config(path)
+    if path.suffix in outputs.OPAQUE:
+        return {"kind": outputs.OPAQUE[path.suffix]}
+    if path.suffix in FILES:
+        return FILES[path.suffix](path)
     if path.suffix != ".npz" and _is_archive(path):
         return _describe_artefact(path)
     return _describe_frames(path)
@@ -68,30 +86,28 @@ def _describe_folder(folder: Path) -> Facts:
         return _describe_run(folder)
     if "model.pt" in names:
         return _describe_artefact(folder / "model.pt")
+    if {"report.html", "summary.json"} <= names:
+        return outputs.describe_report(folder)
+    if {"train.xyz", "summary.json"} <= names:
+        return outputs.describe_split(folder)
+    if "training.csv" in names:
+        raise InputError(f"expected a model in '{folder}', found a training without one yet")
     raise InputError(
-        f"expected a checkpoint, an artefact or a run in '{folder}', found "
+        f"expected an output of fisher-mlip in '{folder}', found "
         + (", ".join(sorted(names)[:8]) or "an empty folder")
     )
 
 
 def _describe_checkpoint(folder: Path) -> Facts:
-    from safetensors import SafetensorError, safe_open
-
     from fisher_mlip.config import parse_config, read_yaml
     from fisher_mlip.model.checkpoint import CheckpointConfig
 
     config = parse_config(read_yaml(folder / "config.yaml"), CheckpointConfig, f"'{folder}'")
-    weights = folder / "weights.safetensors"
-    try:
-        with safe_open(weights, framework="numpy") as tensors:
-            shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(f"expected safetensors in '{weights}', found: {error}") from None
     return {
         "kind": "checkpoint",
         "elements": _symbols(config.elements),
         **config.model.model_dump(),
-        "parameters": sum(math.prod(shape) for shape in shapes),
+        "parameters": outputs.describe_weights(folder / "weights.safetensors")["parameters"],
         "dtype": config.dtype,
         "reference_energies_ev": _by_symbol(config.reference_energies),
         "data_hash": config.data_hash,
@@ -116,16 +132,18 @@ def _describe_run(folder: Path) -> Facts:
     from fisher_mlip.config import SimulateConfig, parse_config, read_yaml
 
     config = parse_config(read_yaml(folder / "config.yaml"), SimulateConfig, f"'{folder}'")
-    with (folder / "ledger.csv").open(newline="", encoding="utf-8") as ledger:
-        rows = [row for row in csv.reader(ledger) if row]
-    last = dict(zip(rows[0], rows[-1], strict=False)) if len(rows) > 1 else {}
+    ledger = folder / "ledger.csv"
+    table: Facts = {"rows": 0, "last_row": {}}
+    if ledger.stat().st_size:
+        table = outputs.describe_table(ledger)
+    last = table["last_row"]
     summary = folder / "summary.json"
     status = read_json(summary).get("status") if summary.exists() else "no summary: not ended"
     return {
         "kind": "run",
         "status": status,
-        "ledger_rows": max(len(rows) - 1, 0),
-        "last_step": last.get('#"Step"', last.get("#Step", "0")),
+        "ledger_rows": table["rows"],
+        "last_step": last.get("Step", "0"),
         "time_ps": last.get("Time (ps)", "0"),
         "segments": len(list(folder.glob("trajectory*.dcd"))),
         **config.model_dump(),
@@ -135,12 +153,14 @@ def _describe_run(folder: Path) -> Facts:
 def _describe_config(path: Path) -> Facts:
     from fisher_mlip.config import Config, SimulateConfig, TrainConfig, parse_config, read_yaml
     from fisher_mlip.model.checkpoint import CheckpointConfig
+    from fisher_mlip.train.order import TrainingOrder
 
     content = read_yaml(path)
     kinds: dict[str, type[Config]] = {
         "checkpoint configuration": CheckpointConfig,
         "simulation configuration": SimulateConfig,
         "training configuration": TrainConfig,
+        "data and configuration of a training": TrainingOrder,
     }
     for name, kind in kinds.items():
         try:
@@ -154,7 +174,7 @@ def _describe_frames(path: Path) -> Facts:
     from fisher_mlip.data import read_frames
     from fisher_mlip.data.overview import describe_frames
 
-    return {"kind": "reference data", **describe_frames(read_frames(path))}
+    return {"kind": REFERENCE_DATA, **describe_frames(read_frames(path))}
 
 
 def _symbols(numbers: list[int]) -> list[str]:
@@ -167,9 +187,23 @@ def _by_symbol(energies: Mapping[int, float]) -> dict[str, float]:
     return dict(zip(_symbols(list(energies)), energies.values(), strict=True))
 
 
+def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """Yield a line for each fact; those of a long mapping are indented below its name."""
+    width = max((len(str(name)) for name in facts), default=0)
+    for name, value in facts.items():
+        if isinstance(value, Mapping) and len(_one_line(value)) > _LONGEST_MAPPING:
+            yield f"{indent}{name}"
+            yield from _lines(value, indent + "  ")
+        else:
+            yield f"{indent}{name:<{width}}  {_one_line(value)}"
+
+
 def _one_line(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_one_line(item)}" for key, item in value.items()) or "none"
     if isinstance(value, list):
-        return ", ".join(map(_one_line, value)) or "none"
+        shown = ", ".join(map(_one_line, value[:_LONGEST_LIST])) or "none"
+        return shown if len(value) <= _LONGEST_LIST else f"{shown}, ... ({len(value)} in all)"
+    if isinstance(value, float):
+        return f"{value:.8g}"
     return "none" if value is None or value == "" else str(value)

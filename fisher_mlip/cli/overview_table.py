@@ -43,8 +43,8 @@ def _counts(counts: dict[str, int], shown: int = 6) -> str:
     return ", ".join(rows[:shown]) + (f", ... ({len(rows)} kinds)" if len(rows) > shown else "")
 
 
-def _span(values: list[float] | None, form: str) -> str:
+def _span(values: dict[str, float] | None, form: str) -> str:
     if values is None:
         return "-"
-    smallest, mean, largest = (format(value, form) for value in values)
-    return f"{smallest} to {largest}, mean {mean}"
+    shown = {name: format(value, form) for name, value in values.items()}
+    return f"{shown['smallest']} to {shown['largest']}, mean {shown['mean']}"

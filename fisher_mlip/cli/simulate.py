@@ -28,8 +28,8 @@ def simulate(
         str | None,
         typer.Option(
             help="'ethanol-gas' (molecules that do not see each other), 'ethanol-liquid' "
-            "(0.789 g/cm3, periodic) or a .pdb file (periodic if it has CRYST1). "
-            " Default: ethanol-gas."
+            "(0.789 g/cm3, periodic), for models of C, H and O; or a file: .pdb (periodic if it "
+            "has CRYST1) or extended .xyz (periodic if it has a Lattice). Default: ethanol-gas."
         ),
     ] = None,
     molecules: Annotated[

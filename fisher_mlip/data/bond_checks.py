@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from ase.data import covalent_radii
 
+from fisher_mlip.data.bonds import BOND_REACH
 from fisher_mlip.data.distances import neighbor_pairs
 from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.errors import InputError
@@ -17,8 +18,6 @@ from fisher_mlip.errors import InputError
 _HYDROGEN = 1
 # Partners of the stiffness below: B C N O F, Si P S Cl.
 _PARTNERS = (5, 6, 7, 8, 9, 14, 15, 16, 17)
-# Bonds reach to this multiple of the sum of covalent radii.
-_BOND = 1.3
 # eV/Å^2: Si-H has 17, F-H 60; thermal averages and neighbors change that by less than half.
 _STIFFNESS = (4.0, 200.0)
 # Å: without as much spread (optimized or constrained bonds) there is nothing to see.
@@ -87,10 +86,10 @@ def _bonds(frame: Frame) -> tuple[IntArray, FloatArray, FloatArray]:
     """Return partners of hydrogens, lengths (Å) and the outward force on each hydrogen (eV/Å)."""
     assert frame.forces is not None
     radii, numbers = covalent_radii, frame.atomic_numbers
-    reach = _BOND * float(radii[_HYDROGEN] + radii[list(_PARTNERS)].max())
+    reach = BOND_REACH * float(radii[_HYDROGEN] + radii[list(_PARTNERS)].max())
     first, second, distances = neighbor_pairs(frame, reach)
     bonded = (numbers[first] == _HYDROGEN) & np.isin(numbers[second], _PARTNERS)
-    bonded &= distances < _BOND * (radii[numbers[first]] + radii[numbers[second]])
+    bonded &= distances < BOND_REACH * (radii[numbers[first]] + radii[numbers[second]])
     vectors = frame.positions[first] - frame.positions[second]
     # Bonds across a periodic boundary are left out.
     bonded &= np.isclose(np.linalg.norm(vectors, axis=1), distances)

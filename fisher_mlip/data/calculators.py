@@ -62,7 +62,7 @@ def _tblite() -> Any:
         from tblite.ase import TBLite
     except ImportError:
         raise InputError(
-            "calculator 'tblite' is not installed: pip install 'fisher-mlip[tblite]'"
+            "calculator 'tblite' is not installed: pip install -e '.[tblite]' in the checkout"
         ) from None
     return TBLite
 

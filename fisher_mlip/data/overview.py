@@ -21,9 +21,9 @@ def describe_frames(frames: Frames, *, reference_energies_file: str = "") -> dic
         reference_energies_file: where the E0s were read from, if not with the frames.
 
     Returns:
-        Plain data: counts; `[smallest, mean, largest]` of energy per atom and its part beyond the
-        E0s (eV), of force components (eV/Å), of each frame's shortest distance (Å); E0s by
-        symbol with their origin; `trainable` and, where not, the reason.
+        Plain data: counts; `smallest`, `mean` and `largest` of energy per atom and its part
+        beyond the E0s (eV), of force components (eV/Å), of each frame's shortest distance (Å);
+        E0s by symbol with their origin; `trainable` and, where not, the reason.
     """
     return {
         "source": frames.source,
@@ -95,11 +95,11 @@ def _trainable(frames: Frames) -> dict[str, Any]:
     return {"trainable": True, "why_not": None}
 
 
-def _range(values: list[float]) -> list[float] | None:
-    """Return smallest, mean, largest."""
+def _range(values: list[float]) -> dict[str, float] | None:
     if not values:
         return None
-    return [float(np.min(values)), float(np.mean(values)), float(np.max(values))]
+    smallest, mean, largest = (float(f(values)) for f in (np.min, np.mean, np.max))
+    return {"smallest": smallest, "mean": mean, "largest": largest}
 
 
 def _formula(frame: Frame) -> str:

@@ -73,7 +73,8 @@ def part_size(wanted: float, total: int) -> int:
     # Written so that a NaN fails.
     if not 0 <= wanted <= total or (wanted > 1 and wanted != int(wanted)):
         raise InputError(
-            f"expected a fraction below 1 or a number of frames up to {total}, found {wanted:g}"
+            f"there are {total} frames, expected a fraction below 1 or a number up to {total} for "
+            f"a part, found {wanted:g}"
         )
     return round(wanted * total) if wanted < 1 else int(wanted)
 
@@ -95,7 +96,8 @@ def split_into_parts(frames: Frames, sizes: Mapping[str, int], seed: int) -> Spl
     if min(sizes.values()) < 1 or sum(sizes.values()) > len(frames):
         wanted = ", ".join(f"{name} {size}" for name, size in sizes.items())
         raise InputError(
-            f"expected at least one frame in each part out of {len(frames)}, found {wanted}"
+            f"there are {len(frames)} frames, asked for are {wanted}: expected at least one frame "
+            "in each part and no more than there are"
         )
     groups = near_duplicate_groups(frames)
     part = _deal(groups, np.array(list(sizes.values())), seed)
@@ -152,6 +154,9 @@ def part_sizes(total: int, train: float | None, validation: float, test: float) 
     sizes = {"validation": part_size(validation, total), "test": part_size(test, total)}
     rest = total - sum(sizes.values())
     wanted = {"train": rest if train is None else part_size(train, total)} | sizes
+    if train is None and rest < 1:
+        asked = " and ".join(f"{size} for {name}" for name, size in sizes.items() if size)
+        raise InputError(f"there are {total} frames: {asked} leave none to train on")
     # Fractions that add up to one may round to one frame too many.
     if train is not None and train < 1 and sum(wanted.values()) == total + 1:
         wanted["train"] -= 1

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from fisher_mlip.config import Config, DtypeName, parse_config
+from fisher_mlip.config import Config, DtypeName, HeadConfig, parse_config
 from fisher_mlip.errors import InputError
 from fisher_mlip.model.checkpoint import CheckpointConfig
 
@@ -30,6 +30,8 @@ class Manifest(Config):
         units: of the interface.
         reference_energies: E0 in eV by atomic number; the artefact returns E - sum(E0).
         data_hash: of the training frames.
+        head: the linear space of the Fisher head.
+        sampled_heads: deviations of the head that tell the uncertainty; 0 for none.
         weights_hash: SHA-256 over the network's weights.
         provenance: training and Fisher solution.
         versions: of the packages that made it.
@@ -44,6 +46,8 @@ class Manifest(Config):
     units: dict[str, str]
     reference_energies: dict[int, float]
     data_hash: str
+    head: HeadConfig = HeadConfig()
+    sampled_heads: int = 0
     weights_hash: str
     provenance: dict[str, Any]
     versions: dict[str, str]
@@ -61,6 +65,8 @@ def make_manifest(config: CheckpointConfig, dtype: DtypeName, weights_hash: str)
         units=UNITS,
         reference_energies=config.reference_energies,
         data_hash=config.data_hash,
+        head=config.head,
+        sampled_heads=config.sampled_heads,
         weights_hash=weights_hash,
         provenance=config.provenance,
         versions={

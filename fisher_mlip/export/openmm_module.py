@@ -75,6 +75,23 @@ class OpenMMModule(torch.nn.Module):
             # A list over such positions would crash the process; NaN lets the engine's own check
             # stop the run instead.
             return (x * float("nan")).sum(dim=1)
+        vectors, senders, receivers = self.edges(x, boxvectors)
+        energies: Tensor = self.network(self.species, vectors, senders, receivers)
+        return energies * self.kj_per_mol_per_ev
+
+    @torch.jit.export
+    def sampled_deviations(self, positions: Tensor, boxvectors: Tensor | None = None) -> Tensor:
+        """Return how far each sampled head is off, (n_atoms, n_samples), kJ/mol.
+
+        Args: as `atomic_energies`. No samples, no columns.
+        """
+        x = positions.to(torch.float64) * self.angstrom_per_nm
+        vectors, senders, receivers = self.edges(x, boxvectors)
+        found = self.network.sampled_deviations(self.species, vectors, senders, receivers)
+        return found * self.kj_per_mol_per_ev
+
+    def edges(self, x: Tensor, boxvectors: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return vectors (n_edges, 3) Å, in the network's dtype, senders and receivers."""
         box = torch.zeros((3, 3), dtype=torch.float64, device=x.device)
         if self.periodic:
             assert boxvectors is not None, "a periodic model needs box vectors"
@@ -83,13 +100,8 @@ class OpenMMModule(torch.nn.Module):
             self.update_list(x.detach(), box.detach())
         vectors = x[self.senders] - x[self.receivers] + self.cell_shifts @ box
         inside = (vectors.detach().square().sum(dim=1) < self.cutoff**2).nonzero()[:, 0]
-        energies: Tensor = self.network(
-            self.species,
-            vectors[inside].to(self.dtype_carrier.dtype),
-            self.senders[inside],
-            self.receivers[inside],
-        )
-        return energies * self.kj_per_mol_per_ev
+        near = vectors[inside].to(self.dtype_carrier.dtype)
+        return near, self.senders[inside], self.receivers[inside]
 
     def forward(self, positions: Tensor, boxvectors: Tensor | None = None) -> Tensor:
         """Return the potential energy in kJ/mol, float64, relative to isolated atoms."""

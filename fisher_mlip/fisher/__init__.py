@@ -1,6 +1,15 @@
-"""Fisher: a checkpoint and frames -> the readout of least Fisher divergence, in closed form."""
+"""Fisher: a checkpoint and frames -> the head of least Fisher divergence, in closed form."""
 
-from fisher_mlip.fisher.finetune import Solution, finetune, save_solution
+from fisher_mlip.fisher.finetune import Options, Solution, finetune, save_solution
 from fisher_mlip.fisher.normal_equations import NormalEquations, accumulate
+from fisher_mlip.fisher.solve import LabelWeights
 
-__all__ = ["NormalEquations", "Solution", "accumulate", "finetune", "save_solution"]
+__all__ = [
+    "LabelWeights",
+    "NormalEquations",
+    "Options",
+    "Solution",
+    "accumulate",
+    "finetune",
+    "save_solution",
+]

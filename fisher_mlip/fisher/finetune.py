@@ -1,26 +1,69 @@
-"""The closed-form finetune: a checkpoint and frames -> the same network with the best readout."""
+"""The closed-form finetune: a checkpoint and frames -> the same network with the best head."""
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from fisher_mlip.config import DtypeName
+from fisher_mlip.config import DtypeName, HeadConfig, HeadKind
 from fisher_mlip.data.frames import FloatArray, Frames
-from fisher_mlip.fisher.normal_equations import (
-    NormalEquations,
-    accumulate,
-    save_normal_equations,
+from fisher_mlip.errors import InputError
+from fisher_mlip.fisher.gram_file import (
+    GRAM_NAME,
+    GramFile,
+    frame_hashes,
+    mixing_of,
+    network_hash,
+    save_gram,
 )
-from fisher_mlip.fisher.offsets import shift_correction
-from fisher_mlip.fisher.solve import RIDGES, RidgeRow, Spectrum, ridge_path, solve
+from fisher_mlip.fisher.heads import attach_head, head_within, set_samples, set_theta
+from fisher_mlip.fisher.holes import ScanEnergies, scan_energies
+from fisher_mlip.fisher.nesting import KINDS, nested_head
+from fisher_mlip.fisher.normal_equations import NormalEquations, accumulate
+from fisher_mlip.fisher.posterior import posterior
+from fisher_mlip.fisher.scans import make_scans
+from fisher_mlip.fisher.selection import (
+    RIDGES,
+    SCAN_WEIGHTS,
+    Candidate,
+    Row,
+    candidate,
+    choose,
+)
+from fisher_mlip.fisher.solve import LabelWeights, fitted_offsets
 from fisher_mlip.model.checkpoint import Checkpoint, save_checkpoint, torch_dtype
+from fisher_mlip.model.network import EquivariantNetwork
 
-GRAM_NAME = "gram.safetensors"
+BUDGET = 2500
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is tried.
+
+    Attributes:
+        kinds: heads to choose from.
+        budget: most features of a head.
+        ridges: relative to the scaled diagonal of T.
+        scan_weights: of slopes missing on the scans, beside forces; (0,) leaves theta to the data.
+        label_weights: of energies and virials beside forces.
+        look_outside: make scans at all.
+        sampled_heads: deviations of theta that tell the model's uncertainty; 0 for none.
+        allow_holes: ship a head that lets atoms out of the data more easily than its base.
+    """
+
+    kinds: Sequence[HeadKind] = KINDS
+    budget: int = BUDGET
+    ridges: Sequence[float] = RIDGES
+    scan_weights: Sequence[float] = SCAN_WEIGHTS
+    label_weights: LabelWeights = field(default_factory=LabelWeights)
+    look_outside: bool = True
+    allow_holes: bool = False
+    sampled_heads: int = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,43 +71,51 @@ class Solution:
     """What the closed form found.
 
     Attributes:
-        checkpoint: the model with its new readout and energy shifts.
-        equations: T and c of the training frames.
-        rows: the ridge path.
-        spectrum: rank and condition of the scaled T.
-        ridge: the one taken, or None where the pretrained readout was best on held-out frames.
-        base_training_rmse: force RMSE of the pretrained readout, eV/Å.
-        base_held_out_rmse: the same on the held-out frames, eV/Å.
-        held_out_rmse: of the readout taken, eV/Å.
+        checkpoint: the model with its head and energy shifts.
+        gram: the sums, with what adding frames to them needs.
+        candidates: each head's ridge paths.
+        chosen: the row that is shipped, or None where the pretrained model was best.
+        base: the row of the pretrained model itself.
         training_hash: of the frames solved from.
     """
 
     checkpoint: Checkpoint
-    equations: NormalEquations
-    rows: list[RidgeRow]
-    spectrum: Spectrum
-    ridge: float | None
-    base_training_rmse: float
-    base_held_out_rmse: float
-    held_out_rmse: float
+    gram: GramFile
+    candidates: list[Candidate]
+    chosen: Row | None
+    base: Row
     training_hash: str
 
+    @property
+    def shipped(self) -> Row:
+        """The numbers of the model as it is now."""
+        return self.chosen or self.base
+
     def summary(self) -> dict[str, Any]:
-        """Return the numbers for `summary.json` and the checkpoint's provenance."""
+        """Return the numbers for `summary.json`."""
         return {
-            "head": "last-layer",
-            "features": len(self.equations.moment),
-            "frames": self.equations.n_frames,
-            "force_components": self.equations.n_components,
-            "rank": self.spectrum.rank,
-            "condition": self.spectrum.condition,
-            "ridge": self.ridge,
-            "kept_pretrained_readout": self.ridge is None,
-            "base_training_force_rmse_eV_A": self.base_training_rmse,
-            "base_held_out_force_rmse_eV_A": self.base_held_out_rmse,
-            "held_out_force_rmse_eV_A": self.held_out_rmse,
+            **self.brief(),
+            "heads": [
+                {
+                    "head": c.head.config.kind,
+                    "features": len(c.system.moment),
+                    "rank": c.spectrum.rank,
+                    "condition": c.spectrum.condition,
+                    "path": [row.numbers() for row in c.rows],
+                }
+                for c in self.candidates
+            ],
+        }
+
+    def brief(self) -> dict[str, Any]:
+        """Return the numbers that a checkpoint keeps of its making."""
+        return {
+            "kept_pretrained": self.chosen is None,
+            "chosen": self.shipped.numbers(),
+            "base": self.base.numbers(),
+            "frames": self.gram.training.n_frames,
+            "force_components": self.gram.training.forces.count,
             "training_hash": self.training_hash,
-            "ridge_path": [asdict(row) for row in self.rows],
         }
 
 
@@ -73,83 +124,188 @@ def finetune(
     training: Frames,
     held_out: Frames,
     *,
-    ridges: Sequence[float] = RIDGES,
+    options: Options | None = None,
+    weights: FloatArray | None = None,
     device: str = "cpu",
     dtype: DtypeName | None = None,
     advance: Callable[[int], object] = lambda n_frames: None,
 ) -> Solution:
-    """Solve for the last layer's readout and choose its ridge on held-out frames.
-
-    The pretrained readout is a candidate like any other: where no ridge is better than it on the
-    held-out frames it is kept, and the solution says so.
+    """Solve for the head of least Fisher divergence and choose kind, ridge and scan weight.
 
     Args:
-        checkpoint: the trained model; it is not changed.
-        training: frames with forces that T and c are summed over.
-        held_out: frames with forces that only choose the ridge.
-        ridges: relative to the scaled diagonal of T.
+        checkpoint: the model to start from, without a head; it is not changed.
+        training: frames to solve from, with forces.
+        held_out: frames with forces that only judge.
+        options: what is tried.
+        weights: (n_frames,), of the training frames; ones when None.
         device: where the Jacobians are computed; the solve is on the CPU in float64.
         dtype: that the features are differentiated in; the checkpoint's own when None. Sums and
             solve are float64, and the solved network has the checkpoint's dtype, whichever it is.
         advance: called with the number of frames just done.
 
     Raises:
-        InputError: frames without forces, unknown elements, or features that never move.
+        InputError: a checkpoint with a head, frames without forces, unknown elements, or features
+            that never move.
 
     Source:
         design of this project; minimal Fisher divergence, theta = T^-1 c (see NormalEquations).
     """
-    own_dtype = torch_dtype(checkpoint.config.dtype)
-    network = copy.deepcopy(checkpoint.network).to(
-        device, torch_dtype(dtype) if dtype else own_dtype
+    options = options or Options()
+    config, elements = checkpoint.config, checkpoint.config.elements
+    network = base_network(checkpoint, device, dtype)
+    head = largest_head(options, checkpoint)
+    attach_head(network, head, config.model, training, elements)
+    virials = options.label_weights.virial > 0.0
+    sums = [
+        accumulate(
+            network,
+            replace(frames, reference_energies=config.reference_energies),
+            elements,
+            weights=frame_weights,
+            virials=virials,
+            advance=advance,
+        )
+        for frames, frame_weights in ((training, weights), (held_out, None))
+    ]
+    scans = make_scans(training) if options.look_outside else []
+    along = scan_energies(network, scans, elements)
+    gram = GramFile(
+        head,
+        mixing_of(network),
+        network.readout.detach().double().cpu().numpy(),
+        network.shift.detach().double().cpu().numpy(),
+        sums[0],
+        sums[1],
+        frame_hashes(training),
+        frame_hashes(held_out),
+        network_hash(network),
+        weighted=weights is not None,
+        scans=scans,
     )
-    elements = checkpoint.config.elements
-    train_sums = accumulate(network, training, elements, advance=advance)
-    held_sums = accumulate(network, held_out, elements, advance=advance)
-    prior = network.readout.detach().double().cpu().numpy()
-    rows, spectrum = ridge_path(train_sums, held_sums, prior, ridges)
-    best = min(rows, key=lambda row: row.held_out_force_rmse)
-    base_rmse = held_sums.force_rmse(prior)
-    ridge = best.ridge if best.held_out_force_rmse < base_rmse else None
-    theta = prior if ridge is None else solve(train_sums, spectrum, prior, ridge)
-    set_readout(network, theta)
-    shift = shift_correction(network, training, elements, checkpoint.config.reference_energies)
-    if shift is not None:
-        network.shift.data += torch.from_numpy(shift).to(network.shift)
-    solution = Solution(
-        Checkpoint(network.to("cpu", own_dtype), checkpoint.config),
-        train_sums,
-        rows,
-        spectrum,
-        ridge,
-        train_sums.force_rmse(prior),
-        base_rmse,
-        held_sums.force_rmse(theta),
-        training.content_hash(),
-    )
-    return _with_provenance(solution, refit_energies=shift is not None)
+    return solve_all(checkpoint, network, gram, along, options, training.content_hash())
 
 
-def set_readout(network: torch.nn.Module, theta: FloatArray) -> None:
-    """Write theta (D,) into the network's readout, rounded to its dtype."""
-    readout = network.get_parameter("readout")
-    readout.data = torch.from_numpy(np.asarray(theta)).to(readout)
+def base_network(
+    checkpoint: Checkpoint, device: str, dtype: DtypeName | None
+) -> EquivariantNetwork:
+    """Return a copy of the pretrained network, without a head."""
+    if checkpoint.config.head.kind != "last-layer":
+        raise InputError(
+            f"expected a checkpoint without a head, found one with '{checkpoint.config.head.kind}'"
+            ": start from the model it was made of, or add frames with --update"
+        )
+    chosen = torch_dtype(dtype or checkpoint.config.dtype)
+    network = copy.deepcopy(checkpoint.network).to(device, chosen)
+    network.samples = None
+    return network
+
+
+def largest_head(options: Options, checkpoint: Checkpoint) -> HeadConfig:
+    """Return the largest of the heads to choose from; the others are inside it."""
+    largest = max(options.kinds, key=KINDS.index)
+    n_species = len(checkpoint.config.elements)
+    return head_within(largest, options.budget, checkpoint.config.model, n_species)
+
+
+def solve_all(
+    checkpoint: Checkpoint,
+    network: EquivariantNetwork,
+    gram: GramFile,
+    along: ScanEnergies,
+    options: Options,
+    training_hash: str,
+) -> Solution:
+    """Return the solution from the sums; `network` has the largest head and becomes the model."""
+    candidates = [
+        candidate(
+            nested_head(kind, network.head, gram.training.n_features),
+            gram.training,
+            gram.held_out,
+            along,
+            weights=options.label_weights,
+            ridges=options.ridges,
+            scan_weights=options.scan_weights,
+        )
+        for kind in kinds_within(options.kinds, gram.head.kind)
+    ]
+    base = _base_row(gram.training, gram.held_out, along)
+    rows = [row for found in candidates for row in found.rows]
+    chosen = choose(rows, base, allow_holes=options.allow_holes)
+    found = next((c for c in candidates if chosen in c.rows), None)
+    config = found.head.config if found else HeadConfig()
+    own = _with_head(checkpoint, network, config, chosen or base)
+    if chosen is not None and found is not None and options.sampled_heads:
+        own = _with_samples(own, gram, found, chosen, options.sampled_heads)
+    solution = Solution(own, gram, candidates, chosen, base, training_hash)
+    return Solution(**{**solution.__dict__, "checkpoint": _with_provenance(own, solution)})
+
+
+def kinds_within(kinds: Sequence[HeadKind], largest: HeadKind) -> list[HeadKind]:
+    """Return the kinds no larger than that of the head that was summed, smallest first.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = [kind for kind in KINDS[: KINDS.index(largest) + 1] if kind in kinds]
+    if not found:
+        raise InputError(
+            f"expected a head no larger than the '{largest}' that was summed, found "
+            f"{', '.join(sorted(set(kinds), key=KINDS.index))}"
+        )
+    return found
+
+
+def _base_row(training: NormalEquations, held_out: NormalEquations, along: ScanEnergies) -> Row:
+    theta = np.zeros(training.n_features)
+    return Row.of(
+        "last-layer", 0.0, 0.0, theta, training, held_out, along if along.scans else None, 0.0
+    )
+
+
+def _with_head(
+    checkpoint: Checkpoint, network: EquivariantNetwork, config: HeadConfig, row: Row
+) -> Checkpoint:
+    """Return the checkpoint with the chosen head alone in it, theta and energy shifts set."""
+    large = network.head
+    changed = checkpoint.config.model_copy(update={"head": config, "sampled_heads": 0})
+    dtype = torch_dtype(checkpoint.config.dtype)
+    if large is not None and config != large.config:
+        attach_head(network, config, checkpoint.config.model, Frames(()), changed.elements)
+    if row.kind != "last-layer" or row.theta.any():
+        set_theta(network, row.theta)
+    shift = torch.from_numpy(row.offsets).to(network.shift.device)
+    network.shift.data = (network.shift.data.double() + shift).to(network.shift)
+    return Checkpoint(network.to("cpu", dtype).eval(), changed)
+
+
+def _with_samples(
+    checkpoint: Checkpoint, gram: GramFile, found: Candidate, chosen: Row, n_samples: int
+) -> Checkpoint:
+    """Return the checkpoint with heads sampled from the posterior of theta."""
+    held_out = found.head.equations(gram.held_out).forces
+    spread = posterior(found.system, found.spectrum, chosen.ridge, held_out, chosen.theta)
+    thetas = spread.samples(n_samples)
+    energies = found.head.equations(gram.training).energies
+    # A deviation is fitted to no change of the energies.
+    still = replace(energies, moment=np.zeros_like(energies.moment))
+    offsets = np.array([fitted_offsets(still, theta) for theta in thetas])
+    n_species = len(checkpoint.config.elements)
+    set_samples(checkpoint.network, thetas, offsets, n_species)
+    config = checkpoint.config.model_copy(update={"sampled_heads": n_samples})
+    return Checkpoint(checkpoint.network, config)
 
 
 def save_solution(folder: Path, solution: Solution) -> list[Path]:
     """Write the finetuned checkpoint and its normal equations into `folder`."""
     gram = folder / GRAM_NAME
-    save_normal_equations(gram, solution.equations, solution.training_hash)
+    save_gram(gram, solution.gram)
     return [*save_checkpoint(folder, solution.checkpoint), gram]
 
 
-def _with_provenance(solution: Solution, *, refit_energies: bool) -> Solution:
-    before = solution.checkpoint
-    fisher = solution.summary() | {"energy_shifts_refitted": refit_energies}
-    fisher.pop("ridge_path")
-    config = before.config.model_copy(
-        update={"provenance": {**before.config.provenance, "fisher": fisher}}
-    )
-    metrics = {key: value for key, value in fisher.items() if "rmse" in key}
-    changed = Checkpoint(before.network, config, metrics)
-    return Solution(**{**solution.__dict__, "checkpoint": changed})
+def _with_provenance(checkpoint: Checkpoint, solution: Solution) -> Checkpoint:
+    brief = solution.brief()
+    provenance = {**checkpoint.config.provenance, "fisher": brief}
+    config = checkpoint.config.model_copy(update={"provenance": provenance})
+    shipped = brief["chosen"]
+    metrics = {key: value for key, value in shipped.items() if "rmse" in key}
+    return Checkpoint(checkpoint.network, config, metrics)

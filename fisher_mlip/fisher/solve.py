@@ -1,6 +1,5 @@
-"""theta from the normal equations: scaled, with a ridge toward the pretrained readout."""
+"""theta from the normal equations: scaled, with a ridge toward the pretrained model."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +7,88 @@ import numpy as np
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.normal_equations import NormalEquations
+from fisher_mlip.fisher.sums import Sums
 
-RIDGES = tuple(10.0**exponent for exponent in range(-12, 3))
+
+@dataclass(frozen=True)
+class LabelWeights:
+    """How much energies and virials count beside forces.
+
+    Attributes:
+        energy: weight of the mean squared energy error per atom, (eV/atom)^-2; forces count
+            1 (eV/Å)^-2 for the mean squared component.
+        virial: weight of the mean squared virial error per atom, (eV/atom)^-2.
+    """
+
+    energy: float = 0.0
+    virial: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class LinearSystem:
+    """gram theta = moment: means over the rows of each kind of label, weighted and added."""
+
+    gram: FloatArray
+    moment: FloatArray
+
+
+def linear_system(equations: NormalEquations, weights: LabelWeights) -> LinearSystem:
+    """Return the system of a force-matched theta, with energies and virials as weighted.
+
+    Raises:
+        InputError: a weight for labels that no frame has, or sums that are not finite.
+    """
+    parts = [(1.0, equations.forces)]
+    for name, weight, sums in (
+        ("energy", weights.energy, equations.energies),
+        ("virial", weights.virial, equations.virials),
+    ):
+        if weight == 0.0:
+            continue
+        if sums.count == 0:
+            raise InputError(f"expected frames with labels for the {name} weight, found none")
+        parts.append((weight, without_offsets(sums, equations.n_features)))
+    gram = sum(weight / sums.weight * sums.gram for weight, sums in parts)
+    moment = sum(weight / sums.weight * sums.moment for weight, sums in parts)
+    gram, moment = np.asarray(gram), np.asarray(moment)
+    if not (np.isfinite(gram).all() and np.isfinite(moment).all()):
+        raise InputError("expected finite normal equations, found NaN: check frames and model")
+    return LinearSystem(gram, moment)
+
+
+def without_offsets(sums: Sums, n_features: int) -> Sums:
+    """Return the sums with the columns beyond the features minimized over."""
+    if len(sums.moment) == n_features:
+        return sums
+    features, offsets = slice(0, n_features), slice(n_features, None)
+    coupling = sums.gram[features, offsets] @ _inverse(sums.gram[offsets, offsets])
+    return Sums(
+        sums.gram[features, features] - coupling @ sums.gram[offsets, features],
+        sums.moment[features] - coupling @ sums.moment[offsets],
+        sums.square - _explained(sums, offsets),
+        sums.weight,
+        sums.count,
+    )
+
+
+def _explained(sums: Sums, offsets: slice) -> float:
+    moment = sums.moment[offsets]
+    return float(moment @ _inverse(sums.gram[offsets, offsets]) @ moment)
+
+
+def _inverse(counts: FloatArray) -> FloatArray:
+    """Return the pseudo-inverse over the compositions there are, without those of rounding."""
+    return np.asarray(np.linalg.pinv(counts, rcond=1e-10, hermitian=True), dtype=np.float64)
+
+
+def fitted_offsets(energies: Sums, theta: FloatArray) -> FloatArray:
+    """Return the offset per element (eV) that fits the energies best once theta is set.
+
+    Of least norm where compositions leave it open (molecules of one kind); zeros without energies.
+    """
+    n = len(theta)
+    residual = energies.moment[n:] - energies.gram[n:, :n] @ theta
+    return _inverse(energies.gram[n:, n:]) @ residual
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +96,8 @@ class Spectrum:
     """The scaled gram matrix, diagonalized once for a whole ridge path.
 
     Attributes:
-        scale: (D,), the square root of T's diagonal; 1 where a feature never moves.
-        values: (D,), eigenvalues of T / (scale scale'), ascending; their mean is at most 1.
+        scale: (D,), the square root of the diagonal; 1 where a feature never moves.
+        values: (D,), eigenvalues of gram / (scale scale'), ascending; their mean is at most 1.
         vectors: (D, D), eigenvectors as columns.
         rank: eigenvalues above D times machine epsilon times the largest.
     """
@@ -40,78 +119,46 @@ class Spectrum:
         return float((kept / (kept + ridge)).sum())
 
 
-def diagonalize(equations: NormalEquations) -> Spectrum:
+def diagonalize(system: LinearSystem) -> Spectrum:
     """Return the spectrum of the gram matrix after scaling its diagonal to one.
 
     Raises:
-        InputError: no feature moves with the positions, or the sums are not finite.
+        InputError: no feature moves with the positions.
     """
-    if not (np.isfinite(equations.gram).all() and np.isfinite(equations.moment).all()):
-        raise InputError("expected finite normal equations, found NaN: check frames and model")
-    diagonal = np.diag(equations.gram)
+    diagonal = np.diag(system.gram)
     if not (diagonal > 0).any():
         raise InputError("expected features that move with the positions, found only constants")
     scale = np.where(diagonal > 0, np.sqrt(np.maximum(diagonal, 1e-300)), 1.0)
-    values, vectors = np.linalg.eigh(equations.gram / np.outer(scale, scale))
+    values, vectors = np.linalg.eigh(system.gram / np.outer(scale, scale))
     tolerance = len(values) * np.finfo(np.float64).eps * values[-1]
     return Spectrum(scale, values, vectors, int((values > tolerance).sum()))
 
 
-def solve(
-    equations: NormalEquations, spectrum: Spectrum, prior: FloatArray, ridge: float
-) -> FloatArray:
-    """Return the theta least in force error plus `ridge` times its scaled distance from `prior`.
+def solve(system: LinearSystem, spectrum: Spectrum, ridge: float) -> FloatArray:
+    """Return the theta least in squared error plus `ridge` times its squared scaled norm.
 
-    Directions outside the rank are never moved: data say nothing of them.
+    theta corrects the pretrained model, so the ridge pulls toward that. Directions outside the
+    rank are never moved: data say nothing of them.
 
     Args:
-        equations: the sums over frames.
-        spectrum: of the same equations.
-        prior: (D,), the pretrained readout.
-        ridge: relative to the scaled diagonal of T (which is 1); 0 solves within the rank.
+        system: gram and moment.
+        spectrum: of the same system.
+        ridge: relative to the scaled diagonal of the gram matrix (which is 1); 0 solves within
+            the rank.
 
     Returns:
         (D,), float64.
 
+    Raises:
+        InputError: a ridge that is negative or not finite.
+
     Source:
-        theta = theta_0 + (T + ridge S^2)^-1 (c - T theta_0), S the column scale.
+        theta = (T + ridge S^2)^-1 c, S the column scale.
     """
     if not 0 <= ridge < np.inf:
         raise InputError(f"expected a finite ridge of zero or more, found {ridge}")
     kept = slice(len(spectrum.values) - spectrum.rank, None)
-    residual = (equations.moment - equations.gram @ prior) / spectrum.scale
-    amplitudes = (spectrum.vectors[:, kept].T @ residual) / (spectrum.values[kept] + ridge)
-    correction: FloatArray = (spectrum.vectors[:, kept] @ amplitudes) / spectrum.scale
-    return prior + correction
-
-
-@dataclass(frozen=True)
-class RidgeRow:
-    """One point of the ridge path; errors are root mean squares over force components, eV/Å."""
-
-    ridge: float
-    training_force_rmse: float
-    held_out_force_rmse: float
-    effective_degrees_of_freedom: float
-
-
-def ridge_path(
-    training: NormalEquations,
-    held_out: NormalEquations,
-    prior: FloatArray,
-    ridges: Sequence[float] = RIDGES,
-) -> tuple[list[RidgeRow], Spectrum]:
-    """Return the errors along a path of ridges; both follow from the sums alone."""
-    spectrum = diagonalize(training)
-    rows = []
-    for ridge in sorted(ridges):
-        theta = solve(training, spectrum, prior, ridge)
-        rows.append(
-            RidgeRow(
-                ridge,
-                training.force_rmse(theta),
-                held_out.force_rmse(theta),
-                spectrum.effective_degrees_of_freedom(ridge),
-            )
-        )
-    return rows, spectrum
+    amplitudes = spectrum.vectors[:, kept].T @ (system.moment / spectrum.scale)
+    amplitudes /= spectrum.values[kept] + ridge
+    theta: FloatArray = (spectrum.vectors[:, kept] @ amplitudes) / spectrum.scale
+    return theta

@@ -14,8 +14,16 @@ from pydantic import Field, ValidationInfo, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from fisher_mlip.config import Config, DtypeName, ModelConfig, read_config, write_yaml
+from fisher_mlip.config import (
+    Config,
+    DtypeName,
+    HeadConfig,
+    ModelConfig,
+    read_config,
+    write_yaml,
+)
 from fisher_mlip.errors import InputError
+from fisher_mlip.model.head import LinearHead, SampledHeads
 from fisher_mlip.model.network import EquivariantNetwork, build_network
 from fisher_mlip.products import read_json, write_bytes, write_json
 
@@ -24,12 +32,18 @@ CONFIG_NAME = "config.yaml"
 METRICS_NAME = "metrics.json"
 MEANING_KEY = "meaning"
 
+# Keys of the network younger than the first checkpoints, and what those were trained with.
+BEFORE_THE_KEY: dict[str, Any] = {"repulsion": False}
+NO_HEAD: dict[str, Any] = {"head": HeadConfig().model_dump()}
+
 
 class CheckpointConfig(Config):
     """All that is needed to rebuild the network, and where it came from.
 
     Attributes:
         model: the network's hyperparameters.
+        head: the linear space of the Fisher head; `last-layer`: none beside the readout.
+        sampled_heads: deviations of theta that tell the uncertainty; 0 for none.
         elements: atomic numbers, ascending; a species is an index into them.
         reference_energies: E0 in eV by atomic number; predictions are relative to them.
         dtype: of the weights.
@@ -38,11 +52,18 @@ class CheckpointConfig(Config):
     """
 
     model: ModelConfig
+    head: HeadConfig = HeadConfig()
+    sampled_heads: int = Field(0, ge=0)
     elements: list[int] = Field(min_length=1)
     reference_energies: dict[int, float]
     dtype: DtypeName = "float32"
     data_hash: str = ""
     provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _as_trained(cls, model: Any) -> Any:
+        return BEFORE_THE_KEY | model if isinstance(model, dict) else model
 
     @field_validator("elements")
     @classmethod
@@ -76,7 +97,15 @@ def torch_dtype(name: DtypeName) -> torch.dtype:
 
 def new_network(config: CheckpointConfig) -> EquivariantNetwork:
     """Return a network of that configuration with random weights."""
-    return build_network(config.model, len(config.elements), torch_dtype(config.dtype))
+    dtype = torch_dtype(config.dtype)
+    network = build_network(config.model, config.elements, dtype)
+    if config.head.kind != "last-layer":
+        network.head = LinearHead(config.head, config.model, len(config.elements)).to(dtype)
+    if config.sampled_heads:
+        width = network.head.n_invariants if network.head else config.model.features
+        samples = SampledHeads(config.sampled_heads, len(config.elements), width)
+        network.samples = samples.to(dtype)
+    return network
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> list[Path]:
@@ -131,7 +160,12 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 def _meaning(config: CheckpointConfig) -> dict[str, Any]:
     """Return what of a configuration changes predictions without changing the weights' shapes."""
-    return {**config.model.model_dump(), "elements": config.elements, "dtype": config.dtype}
+    return {
+        **config.model.model_dump(),
+        "head": config.head.model_dump(),
+        "elements": config.elements,
+        "dtype": config.dtype,
+    }
 
 
 def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -139,12 +173,17 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             meaning = json.loads((file.metadata() or {}).get(MEANING_KEY, "{}"))
+            meaning = BEFORE_THE_KEY | NO_HEAD | meaning if meaning else {}
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"'{path}' is no whole safetensors file: {error}") from None
     return weights, meaning
 
 
 def _own_state(network: EquivariantNetwork) -> dict[str, torch.Tensor]:
-    """Return what training set; e3nn's coupling coefficients are rebuilt, not stored."""
+    """Return what data set; coupling coefficients and the repulsion's tables are rebuilt."""
     learned = {name for name, _ in network.named_parameters()} | {"energy_scale", "message_scale"}
-    return {key: value for key, value in network.state_dict().items() if key in learned}
+    return {
+        key: value
+        for key, value in network.state_dict().items()
+        if key in learned or key.endswith((".mixing", ".theta_samples", ".offset_samples"))
+    }

@@ -4,6 +4,8 @@ import torch
 from e3nn import o3
 from torch import Tensor
 
+from fisher_mlip.model.product import ChannelProduct
+
 
 def degree_irreps(channels: int, max_degree: int) -> o3.Irreps:
     """Return `channels` copies of each degree up to `max_degree`, with natural parity."""
@@ -82,15 +84,8 @@ class Interaction(torch.nn.Module):
         out_irreps = gate.in_irreps
         messages, instructions = product_paths(node_irreps, edge_irreps, out_irreps)
         self.mix_in = o3.Linear(node_irreps, node_irreps)
-        self.product = o3.TensorProduct(
-            node_irreps,
-            edge_irreps,
-            messages,
-            instructions,
-            shared_weights=False,
-            internal_weights=False,
-        )
-        self.radial = radial_network(n_basis, radial_width, self.product.weight_numel)
+        self.product = ChannelProduct(node_irreps, edge_irreps, messages, instructions)
+        self.radial = radial_network(n_basis, radial_width, self.product.n_weights)
         self.mix_out = o3.Linear(messages.simplify(), out_irreps)
         self.self_connection = o3.Linear(node_irreps, out_irreps)
         self.gate = gate
@@ -108,10 +103,7 @@ class Interaction(torch.nn.Module):
         # The radial network has no bias and is multiplied by the envelope, so nothing that an
         # edge contributes survives at the cutoff.
         weights = self.radial(basis) * envelope[:, None]
-        messages = self.product(self.mix_in(nodes)[senders], harmonics, weights)
-        summed = torch.zeros(
-            (nodes.shape[0], messages.shape[1]), dtype=messages.dtype, device=messages.device
-        ).index_add(0, receivers, messages)
+        summed = self.product(self.mix_in(nodes), senders, receivers, harmonics, weights)
         mixed: Tensor = self.gate(
             self.self_connection(nodes) + self.mix_out(summed * message_scale)
         )

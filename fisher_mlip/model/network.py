@@ -1,6 +1,6 @@
 """The e3nn network: atoms and edge vectors -> last-layer features -> atomic energies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import e3nn
@@ -9,8 +9,10 @@ from e3nn import o3
 from torch import Tensor
 
 from fisher_mlip.config import ModelConfig
+from fisher_mlip.model.head import LinearHead, SampledHeads
 from fisher_mlip.model.interaction import Gate, Interaction, degree_irreps
 from fisher_mlip.model.radial import bessel_basis, smooth_envelope
+from fisher_mlip.model.repulsion import ScreenedRepulsion
 
 
 @contextmanager
@@ -42,13 +44,16 @@ def _plain_e3nn() -> Iterator[None]:
 class EquivariantNetwork(torch.nn.Module):
     """An invariant energy per atom from message passing over equivariant features.
 
-    U(x) = sum_i [ theta . h_i(x) + shift(species_i) ], where h_i are the `last_layer_features`
-    (in eV: they carry `energy_scale`) and theta, the readout, is what the Fisher head solves for.
-    Energies are relative to the isolated atoms.
+    U(x) = sum_i [ readout . h_i(x) + shift(species_i) ], h_i the features after the last layer (in
+    eV: they carry `energy_scale`). A `head` adds a term linear in a larger set of features, in
+    which the pretrained readout stays as it is. `last_layer_features` are those of the head where
+    there is one: what the Fisher head solves a theta for. A `repulsion` adds a core that nothing
+    trains. Energies are relative to isolated atoms.
     """
 
-    def __init__(self, config: ModelConfig, n_species: int) -> None:
+    def __init__(self, config: ModelConfig, elements: Sequence[int]) -> None:
         super().__init__()
+        n_species = len(elements)
         self.cutoff = config.cutoff
         self.n_basis = config.num_basis_functions
         channels, max_degree = config.features, config.max_degree
@@ -70,6 +75,9 @@ class EquivariantNetwork(torch.nn.Module):
         )
         self.readout = torch.nn.Parameter(torch.randn(channels) / channels**0.5)
         self.shift = torch.nn.Parameter(torch.zeros(n_species))
+        self.head: LinearHead | None = None
+        self.samples: SampledHeads | None = None
+        self.repulsion = ScreenedRepulsion(elements, self.cutoff) if config.repulsion else None
         self.energy_scale: Tensor
         self.message_scale: Tensor
         self.register_buffer("energy_scale", torch.ones(()))
@@ -78,7 +86,7 @@ class EquivariantNetwork(torch.nn.Module):
     def last_layer_features(
         self, species: Tensor, edge_vectors: Tensor, senders: Tensor, receivers: Tensor
     ) -> Tensor:
-        """Return h_i, the features that the linear readout sums.
+        """Return the features that are summed linearly: the head's, or those of the readout.
 
         Args:
             species: (n_atoms,), index of the element in the model's list.
@@ -89,32 +97,68 @@ class EquivariantNetwork(torch.nn.Module):
         Returns:
             (n_atoms, D), eV.
         """
+        nodes = self.layer_features(species, edge_vectors, senders, receivers)
+        if self.head is None:
+            return nodes[-1] * self.energy_scale
+        invariants = self.head.invariants(nodes) * self.energy_scale
+        one_hot = torch.nn.functional.one_hot(species, self.head.n_species)
+        return (one_hot[:, :, None] * invariants[:, None, :]).flatten(1)
+
+    def layer_features(
+        self, species: Tensor, edge_vectors: Tensor, senders: Tensor, receivers: Tensor
+    ) -> list[Tensor]:
+        """Return the features (n_atoms, irreps) after each layer, then those that are read out."""
         distances = torch.sqrt((edge_vectors * edge_vectors).sum(dim=1))
         envelope = smooth_envelope(distances, self.cutoff)
         basis = bessel_basis(distances, self.cutoff, self.n_basis)
         harmonics = self.harmonics(edge_vectors)
         nodes = self.embedding(species)
+        outputs: list[Tensor] = []
         for layer in self.layers:
             nodes = layer(nodes, senders, receivers, harmonics, basis, envelope, self.message_scale)
-        features: Tensor = (nodes + self.refine(nodes)) * self.energy_scale
-        return features
+            outputs.append(nodes)
+        outputs.append(nodes + self.refine(nodes))
+        return outputs
 
     def forward(
         self, species: Tensor, edge_vectors: Tensor, senders: Tensor, receivers: Tensor
     ) -> Tensor:
         """Return atomic energies (n_atoms,) in eV, float64, relative to isolated atoms."""
-        features = self.last_layer_features(species, edge_vectors, senders, receivers)
+        nodes = self.layer_features(species, edge_vectors, senders, receivers)
+        features = nodes[-1] * self.energy_scale
         # Summing in float64 costs nothing here and keeps a large box from losing its digits.
         energies = (features.double() * self.readout.double()).sum(dim=1)
+        if self.head is not None:
+            energies = energies + self.head(nodes, species) * self.energy_scale.double()
+        if self.repulsion is not None:
+            energies = energies + self.repulsion(species, edge_vectors, senders, receivers)
         return energies + self.shift.double()[species]
 
+    def sampled_deviations(
+        self, species: Tensor, edge_vectors: Tensor, senders: Tensor, receivers: Tensor
+    ) -> Tensor:
+        """Return how far each sampled head is off, (n_atoms, n_samples), eV, float64.
 
-def build_network(config: ModelConfig, n_species: int, dtype: torch.dtype) -> EquivariantNetwork:
-    """Build a network with random weights.
+        There are no columns where there are no sampled heads.
+
+        Args: as `last_layer_features`.
+        """
+        if self.samples is None:
+            return torch.zeros((species.shape[0], 0), dtype=torch.float64, device=species.device)
+        nodes = self.layer_features(species, edge_vectors, senders, receivers)
+        invariants = nodes[-1] if self.head is None else self.head.invariants(nodes)
+        deviations: Tensor = self.samples(invariants, species) * self.energy_scale.double()
+        return deviations
+
+
+def build_network(
+    config: ModelConfig, elements: Sequence[int], dtype: torch.dtype
+) -> EquivariantNetwork:
+    """Build a network for these atomic numbers, with random weights.
 
     The coupling coefficients are made in float64 and rounded once: made in float32, a float64
     model would be equivariant to seven digits only.
     """
     with default_dtype(torch.float64), _plain_e3nn():
-        network = EquivariantNetwork(config, n_species)
+        network = EquivariantNetwork(config, elements)
     return network.to(dtype)

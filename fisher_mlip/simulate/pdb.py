@@ -1,22 +1,25 @@
-"""Reads a PDB file as a system, refusing what OpenMM would guess or leave out."""
+"""Reads a PDB file as a system; what OpenMM would guess is refused, what it would drop is kept."""
 
 import warnings
 from pathlib import Path
 
 import numpy as np
 from openmm import unit
-from openmm.app import PDBFile, Topology, element
+from openmm.app import PDBFile, element
 
-from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.errors import InputError
+from fisher_mlip.simulate.structures import Structure, read_structure
 
 ATOM_RECORDS = ("ATOM  ", "HETATM")
 # Columns of a, b, c in Å and of the angles in degrees.
 CRYST1_COLUMNS = ((6, 15), (15, 24), (24, 33), (33, 40), (40, 47), (47, 54))
 
 
-def read_pdb(path: Path) -> tuple[Topology, FloatArray, FloatArray | None]:
+def read_pdb(path: Path) -> Structure:
     """Return topology, positions and cell of a PDB file's first model.
+
+    Where atoms of a residue share a name, as ASE writes them, OpenMM would drop all but one: the
+    atoms are then taken as they stand, without bonds.
 
     Args:
         path: the file; it is periodic exactly if it has a CRYST1 record.
@@ -26,23 +29,21 @@ def read_pdb(path: Path) -> tuple[Topology, FloatArray, FloatArray | None]:
 
     Raises:
         InputError: the file is missing, not PDB, has atoms without a known element or a box
-            without volume, or OpenMM would drop some of its atoms.
+            without volume, or atoms in alternate locations.
     """
     if not path.is_file():
         raise InputError(f"expected a PDB file '{path}', found none")
     n_records = _check_records(path)
     try:
         with path.open() as handle, warnings.catch_warnings():
-            # What OpenMM warns of and goes on (atoms of one name) is refused below.
+            # What OpenMM warns of and goes on (atoms of one name) is taken care of below.
             warnings.simplefilter("ignore")
             pdb = PDBFile(handle)
     except Exception as failure:  # OpenMM raises whatever its parser stumbles on
         raise InputError(f"expected a PDB file in '{path}', found: {failure}") from failure
     if pdb.topology.getNumAtoms() != n_records:
-        raise InputError(
-            f"expected different names for the atoms of a residue and no alternate locations in "
-            f"'{path}', found {n_records} atoms of which OpenMM keeps {pdb.topology.getNumAtoms()}"
-        )
+        _refuse_alternate_locations(path)
+        return read_structure(path)
     vectors = pdb.topology.getPeriodicBoxVectors()
     cell = None if vectors is None else np.array(vectors.value_in_unit(unit.angstrom))
     return pdb.topology, np.array(pdb.getPositions(asNumpy=True) / unit.angstrom), cell
@@ -67,6 +68,15 @@ def _check_records(path: Path) -> int:
     if atoms == 0:
         raise InputError(f"expected a PDB file with ATOM records in '{path}', found none")
     return atoms
+
+
+def _refuse_alternate_locations(path: Path) -> None:
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+        if line.startswith(ATOM_RECORDS) and line[16].strip():
+            raise InputError(
+                f"expected one location of each atom in '{path}', found the alternate location "
+                f"{line[16]} in line {number}: delete all but one of each atom's"
+            )
 
 
 def _is_element(symbol: str) -> bool:

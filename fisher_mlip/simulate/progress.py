@@ -14,6 +14,11 @@ from rich.progress import (
 )
 
 
+def show_note(text: str) -> None:
+    """Print a note on standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"note: {text}", markup=False)
+
+
 @contextmanager
 def shown_progress(label: str, done: int, steps: int) -> Iterator[Callable[[int, float], None]]:
     """Yield a function of (step, ns/day) that moves a bar on standard error.

@@ -18,6 +18,7 @@ from fisher_mlip.simulate.cutting import cut_rows, cut_trajectory
 from fisher_mlip.simulate.driving import Run, drive
 from fisher_mlip.simulate.engine import build_simulation, noise_seed, set_start
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
+from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.reporting import attach_reporters
 from fisher_mlip.simulate.settings import check_resume, settled_config
 from fisher_mlip.simulate.summary import RunSummary
@@ -67,6 +68,8 @@ def _start(
     if folder.path.exists() and any(folder.path.iterdir()) and not folder.record.exists():
         raise InputError(f"'{folder.path}' is no run folder: --overwrite does not delete it")
     molecular = build_molecular_system(config, artefact.manifest.cutoff)
+    if molecular.note:
+        show_note(molecular.note)
     simulation = build_simulation(molecular, artefact, config, noise_seed(config.seed, 0))
     set_start(simulation, molecular, config)
     segments: Segments = [{"file": folder.segment(1).name, "first_step": 0}]

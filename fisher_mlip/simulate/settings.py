@@ -8,6 +8,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.products import read_json, sha256_of_file
 from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.systems import READERS
 
 # No integrator follows a bond vibration with steps longer than this, fs.
 LONGEST_TIMESTEP = 10.0
@@ -26,6 +27,12 @@ def merged_config(given: dict[str, Any], file: Path | None, resumed: Path | None
     Raises:
         InputError: no model, an unknown key, or a value that is not allowed.
     """
+    model = given.get("model")
+    if model is not None and RunFolder(Path(model)).record.exists():
+        raise InputError(
+            f"expected an exported model, found the run folder '{model}': to go on with that run "
+            f"leave the model out and name the folder by -o: simulate --resume -o {model}"
+        )
     if file is None and resumed is not None:
         file = RunFolder(resumed).config
         if not file.exists():
@@ -58,7 +65,7 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
         )
     start_frames = str(Path(config.start_frames).resolve()) if config.start_frames else ""
     values = {"dtype": dtype, "model": str(artefact.path.resolve()), "start_frames": start_frames}
-    if config.system.lower().endswith(".pdb"):
+    if Path(config.system).suffix.lower() in READERS:
         values["system"] = str(Path(config.system).resolve())
     return config.model_copy(update=values)
 

@@ -1,10 +1,11 @@
 """What is simulated: a topology, its positions, and which atoms are free of each other."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from openmm import unit
+from openmm import Vec3, unit
 from openmm.app import Topology
 
 from fisher_mlip.config import SimulateConfig
@@ -15,10 +16,18 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.simulate.gas import ethanol_gas_positions
 from fisher_mlip.simulate.pdb import read_pdb
 from fisher_mlip.simulate.progress import shown_preparation
+from fisher_mlip.simulate.structures import Structure, add_missing_bonds, read_structure
+from fisher_mlip.units import NM_PER_ANGSTROM
 from openmm_plugin import molecule_index
 
 GAS = "ethanol-gas"
 LIQUID = "ethanol-liquid"
+# Readers of files that hold a system, by their suffix.
+READERS: dict[str, Callable[[Path], Structure]] = {
+    ".pdb": read_pdb,
+    ".xyz": read_structure,
+    ".extxyz": read_structure,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +39,14 @@ class MolecularSystem:
         positions: (n_atoms, 3), Å.
         cell: (3, 3), Å, rows are vectors; None where not periodic.
         independent_molecules: whether molecules do not see each other.
+        note: what was added to what the file says, in words; "" for nothing.
     """
 
     topology: Topology
     positions: FloatArray
     cell: FloatArray | None
     independent_molecules: bool
+    note: str = ""
 
     @property
     def is_periodic(self) -> bool:
@@ -67,7 +78,7 @@ def build_molecular_system(config: SimulateConfig, cutoff: float) -> MolecularSy
     """Return the system that a configuration names.
 
     Args:
-        config: its `system` is `ethanol-gas`, `ethanol-liquid` or the path of a PDB file.
+        config: its `system` is `ethanol-gas`, `ethanol-liquid` or the path of a file.
         cutoff: of the potential, Å; gas molecules start further apart.
 
     Raises:
@@ -87,10 +98,19 @@ def build_molecular_system(config: SimulateConfig, cutoff: float) -> MolecularSy
             )
         topology = ethanol_topology(config.molecules, frame.cell)
         return MolecularSystem(topology, frame.positions, check_box(frame.cell), False)
-    if not config.system.lower().endswith(".pdb"):
-        raise InputError(f"expected system {GAS}, {LIQUID} or a .pdb file, found '{config.system}'")
-    topology, positions, cell = read_pdb(Path(config.system))
-    return MolecularSystem(topology, positions, None if cell is None else check_box(cell), False)
+    return _system_of_file(Path(config.system))
+
+
+def _system_of_file(path: Path) -> MolecularSystem:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        kinds = " or ".join(READERS)
+        raise InputError(f"expected system {GAS}, {LIQUID} or a {kinds} file, found '{path}'")
+    topology, positions, cell = reader(path)
+    if cell is not None:
+        topology.setPeriodicBoxVectors([Vec3(*row) for row in check_box(cell) * NM_PER_ANGSTROM])
+    note = add_missing_bonds(topology, positions, cell)
+    return MolecularSystem(topology, positions, cell, False, note)
 
 
 def check_box(cell: FloatArray) -> FloatArray:

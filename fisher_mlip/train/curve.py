@@ -55,20 +55,26 @@ def read_curve(path: Path) -> list[EpochRow]:
 
 def plot_curve(rows: list[EpochRow], path: Path) -> None:
     """Draw losses and force errors over epochs."""
-    from matplotlib.figure import Figure
+    from fisher_mlip.figures import COLORS, count_whole, figure
 
-    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
-    losses, forces = figure.subplots(1, 2)
     epochs = [row.epoch for row in rows]
-    losses.plot(epochs, [row.training_loss for row in rows], label="training")
-    losses.plot(epochs, [row.validation_loss for row in rows], label="validation")
-    losses.set(xlabel="epoch", ylabel="loss", yscale="log")
-    forces.plot(epochs, [row.training_force_mae_meV_A for row in rows], label="training")
-    forces.plot(epochs, [row.validation_force_mae_meV_A for row in rows], label="validation")
-    forces.set(xlabel="epoch", ylabel="force MAE (meV/Å)", yscale="log")
-    losses.legend()
-    with whole_file(path) as partial:
-        figure.savefig(partial, dpi=120)
+    drawn = {
+        "loss": ("training_loss", "validation_loss"),
+        "force MAE / (meV/Å)": ("training_force_mae_meV_A", "validation_force_mae_meV_A"),
+    }
+    with (
+        whole_file(path) as partial,
+        figure(partial, panels=len(drawn), is_shared=False) as panels,
+    ):
+        for axes, (quantity, names) in zip(panels, drawn.items(), strict=True):
+            for name, color in zip(names, COLORS, strict=False):
+                values = [getattr(row, name) for row in rows]
+                # A lone epoch has no line.
+                marker = "o" if len(rows) == 1 else ""
+                axes.plot(epochs, values, color=color, marker=marker, label=name.split("_")[0])
+            axes.set(xlabel="epoch", ylabel=quantity, yscale="log")
+            count_whole(axes.xaxis)
+        panels[0].legend()
 
 
 def _names() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from fisher_mlip.config import TrainConfig
+from fisher_mlip.config import TrainConfig, write_yaml
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.data.reference_energies import resolve_reference_energies
 from fisher_mlip.errors import InputError
@@ -33,6 +33,7 @@ from fisher_mlip.train.data_module import TrainingData
 from fisher_mlip.train.metrics import errors
 from fisher_mlip.train.module import ForceMatching
 from fisher_mlip.train.normalization import element_shifts, normalize_network
+from fisher_mlip.train.order import ORDER_NAME, TrainingOrder
 from fisher_mlip.train.record import TrainingRecord
 from fisher_mlip.train.resume import prepare_output, training_identity
 
@@ -45,6 +46,7 @@ def train_model(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    order: TrainingOrder | None = None,
     show: Callable[[EpochRow, float], object] = lambda row, used: None,
 ) -> Checkpoint:
     """Train a network and leave its best checkpoint, on the validation frames, in a folder.
@@ -56,7 +58,9 @@ def train_model(
         output: folder; gets the checkpoint, the curve, and the state to resume from.
         resume: go on from that state.
         overwrite: replace a training in `output`.
-        show: called with each epoch's row and the used part of the budget.
+        order: what the training was asked for, kept in `output` for the one who resumes it.
+        show: called with each epoch's row and the used part of the budget; not with the row of an
+            epoch that an interruption cut short.
 
     Returns:
         the best checkpoint, as it was saved, on the CPU.
@@ -64,6 +68,7 @@ def train_model(
     Raises:
         InputError: frames, configuration or output cannot be used.
         UnstableRunError: the loss is not finite; the best checkpoint stays.
+        KeyboardInterrupt: it was interrupted; says how far it came.
     """
     refuse_unusable(config, training, validation)
     identity = training_identity(config, training, validation)
@@ -73,12 +78,14 @@ def train_model(
         state = prepare_output(
             output, identity, max_epochs=config.max_epochs, resume=resume, overwrite=overwrite
         )
+        if order is not None:
+            write_yaml(output / ORDER_NAME, order.model_dump(mode="json"))
         record = TrainingRecord(output, config, checkpoint, interruption, identity, show)
         trainer = _trainer(config, output, record)
         _fit(trainer, module, data, state, interruption)
         _finish(trainer, training, validation, record)
     if interruption.wanted:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(record.progress)
     return load_checkpoint(output)
 
 

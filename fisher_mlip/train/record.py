@@ -28,6 +28,7 @@ class TrainingRecord(Callback):
     Attributes:
         best_loss: the least validation loss so far.
         best_epoch: where it was met.
+        epochs_done: whole epochs so far.
     """
 
     def __init__(
@@ -48,10 +49,21 @@ class TrainingRecord(Callback):
         self.budget = Budget(config.max_epochs, config.max_seconds)
         self.best_loss = math.inf
         self.best_epoch = 0
+        self.epochs_done = 0
+
+    @property
+    def progress(self) -> str:
+        """How far the training came, in words."""
+        best = f"the best model so far is that of epoch {self.best_epoch}"
+        return (
+            f"interrupted: {self.epochs_done} of at most {self.config.max_epochs} epochs complete, "
+            f"{best if self.best_epoch else 'with no model yet'}"
+        )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the curve, or cut it back to the state that training goes on from."""
         self.budget.start()
+        self.epochs_done = trainer.current_epoch
         if trainer.is_global_zero:
             start_curve(self.output / CURVE_NAME, trainer.current_epoch)
 
@@ -104,12 +116,14 @@ class TrainingRecord(Callback):
         epoch = trainer.current_epoch + 1
         used = self._used(trainer, trainer.fit_loop.batch_idx + 1)
         _add_up(trainer, pl_module.training_loss, pl_module.training_sums.sums)
+        whole = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        self.epochs_done = epoch if whole else epoch - 1
         if trainer.is_global_zero:
             row = _row(pl_module, epoch, self.budget.seconds, used)
             append_row(self.output / CURVE_NAME, row)
-            self.show(row, used)
+            if whole or not self.interruption.wanted:
+                self.show(row, used)
         # After its row: a resumed training cuts rows beyond the state, and none may be missing.
-        whole = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         due = epoch % self.config.checkpoint_every == 0 or epoch == trainer.max_epochs
         if whole and (due or trainer.should_stop):
             trainer.save_checkpoint(self.output / STATE_NAME)

@@ -9,6 +9,7 @@ from fisher_mlip.model.checkpoint import CONFIG_NAME, METRICS_NAME, WEIGHTS_NAME
 from fisher_mlip.products import SUMMARY_NAME, refuse_existing
 from fisher_mlip.train.checkpoint_io import SafetensorsIO
 from fisher_mlip.train.curve import CURVE_NAME, PICTURE_NAME
+from fisher_mlip.train.order import ORDER_NAME
 from fisher_mlip.train.record import STATE_NAME
 
 # What may differ: how long to train, how often to save, and where to compute.
@@ -16,7 +17,7 @@ FREE_KEYS = {"max_epochs", "max_seconds", "checkpoint_every", "device"}
 
 OWN_FILES = (
     *(CONFIG_NAME, METRICS_NAME, WEIGHTS_NAME),
-    *(STATE_NAME, CURVE_NAME, PICTURE_NAME, SUMMARY_NAME),
+    *(ORDER_NAME, STATE_NAME, CURVE_NAME, PICTURE_NAME, SUMMARY_NAME),
 )
 
 
@@ -51,7 +52,8 @@ def prepare_output(
     if resume and state.is_file():
         refuse_other_training(state, identity, max_epochs)
         return state
-    if not (resume and (output / CURVE_NAME).is_file()):
+    begun = any((output / name).is_file() for name in (ORDER_NAME, CURVE_NAME))
+    if not (resume and begun):
         refuse_existing(output, overwrite=overwrite)
     output.mkdir(parents=True, exist_ok=True)
     for name in OWN_FILES:

@@ -31,6 +31,15 @@ def training_config(preset: str, path: Path | None, flags: dict[str, Any]) -> Tr
         config = parse_config(
             config.model_dump() | content | {"model": model}, TrainConfig, f"'{path}'"
         )
+    return with_flags(config, flags)
+
+
+def with_flags(config: TrainConfig, flags: dict[str, Any]) -> TrainConfig:
+    """Return the configuration with the values of TrainConfig and ModelConfig that are not None.
+
+    Raises:
+        InputError: a value that is not allowed.
+    """
     given = {key: value for key, value in flags.items() if value is not None}
     of_model = {key: given.pop(key) for key in ModelConfig.model_fields if key in given}
     return config.changed(model=config.model.changed(**of_model).model_dump(), **given)

@@ -11,9 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from fisher_mlip.analysis.style import figure, shown_label
+from fisher_mlip.analysis.style import shown_label
 from fisher_mlip.cli.analyze import analyze
 from fisher_mlip.errors import InputError
+from fisher_mlip.figures import figure
 
 MakeRun = Callable[..., Path]
 app = typer.Typer()
@@ -27,7 +28,7 @@ def test_writes_a_report_and_prints_verdicts_and_paths(make_run: MakeRun, tmp_pa
     result = CliRunner().invoke(app, [*runs, *options])
     assert result.exit_code == 0, result.output
     assert "before: unstable: 1 of 8 molecules broke a bond" in result.stdout
-    assert "after: stable: no bond broke" in result.stdout
+    assert "after: no break seen: no bond broke" in result.stdout
     assert f"wrote {output / 'report.html'}" in result.stdout
     summary = json.loads((output / "summary.json").read_text())
     assert [run["label"] for run in summary["runs"]] == ["before", "after"]
@@ -36,7 +37,7 @@ def test_writes_a_report_and_prints_verdicts_and_paths(make_run: MakeRun, tmp_pa
 
 def test_the_threshold_reaches_the_analysis(make_run: MakeRun, tmp_path: Path) -> None:
     run = str(make_run(breaks={2: 4}, stretch=0.04))
-    for threshold, status in (("0.5", "stable"), ("0.3", "unstable")):
+    for threshold, status in (("0.5", "no break seen"), ("0.3", "unstable")):
         output = tmp_path / threshold
         arguments = [run, "-o", str(output), "--threshold", threshold]
         assert CliRunner().invoke(app, arguments).exit_code == 0
@@ -50,7 +51,7 @@ def test_labels_are_shown_as_they_are(make_run: MakeRun, tmp_path: Path, label: 
     output = tmp_path / "report"
     arguments = [str(make_run()), "-o", str(output), "--labels", label]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert f"{label}: stable" in result.stdout
+    assert f"{label}: no break seen" in result.stdout
     assert label in html.unescape((output / "report.html").read_text())
     assert "<b>" not in (output / "report.html").read_text()
 
@@ -94,5 +95,5 @@ def test_standard_output_is_ours_alone(make_run: MakeRun, tmp_path: Path) -> Non
     options = [str(make_run()), "-o", str(tmp_path / "report")]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("run: stable")
+    assert lines[0].startswith("run: no break seen")
     assert all(line.startswith("wrote ") for line in lines[1:]), done.stdout

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from fisher_mlip.analysis import AnalysisConfig, Section, analyze_runs, write_report
+from fisher_mlip.analysis import (
+    AnalysisConfig,
+    Section,
+    analyze_runs,
+    fill_report,
+    write_report,
+)
+from fisher_mlip.analysis.comparison import comparison_rows
+from fisher_mlip.analysis.plots import plot_energy_drift
+from fisher_mlip.analysis.style import linestyle_of
 from fisher_mlip.errors import InputError
 
 MakeRun = Callable[..., Path]
@@ -69,7 +78,7 @@ def test_slope_that_was_put_in_comes_out(make_run: MakeRun, tmp_path: Path) -> N
     check_slope(heated, 3.0)
     with pytest.raises(AssertionError):
         check_slope(heated, 0.0)
-    assert calm["status"] == "stable"
+    assert calm["status"] == "no break seen"
     assert heated["status"] == "drifting"
     assert heated["drift_over_std_kinetic"] == pytest.approx(6.0, rel=0.2)
     assert calm["kinetic_energy_std_meV_per_atom"] == pytest.approx(1.0, rel=0.2)
@@ -85,7 +94,8 @@ def test_report_holds_pictures_verdicts_and_numbers(make_run: MakeRun, tmp_path:
     page = read_page(tmp_path / "report")
     assert page.images == len(PNGS)
     assert "unstable: 2 of 8 molecules broke a bond (2 × H-O), the first at 0.4 ps" in page.text
-    assert "stable: no bond broke in 2 ps × 8 molecules; drift" in page.text
+    calm = "no break seen: no bond broke in 2 ps × 8 molecules; too short to call it stable; drift"
+    assert calm in page.text
     assert "<head>" in page.text
     base, head = summary_of(tmp_path / "report")["runs"]
     assert base["molecules_broken"] == 2
@@ -140,11 +150,36 @@ def test_nan_from_the_first_row_on_is_still_a_report(make_run: MakeRun, tmp_path
     assert summary_of(tmp_path / "report")["runs"][0]["status"] == "unstable"
 
 
-def test_a_thermostatted_run_is_not_judged_by_its_drift(make_run: MakeRun) -> None:
-    found = analyze_runs([make_run(slope=5.0, ensemble="nvt")]).runs[0]
-    assert found.status == "stable"
+def test_a_thermostatted_run_is_not_judged_by_its_drift(make_run: MakeRun, tmp_path: Path) -> None:
+    report = analyze_runs([make_run(slope=5.0, ensemble="nvt"), make_run("calm")])
+    found = report.runs[0]
+    assert found.status == "no break seen"
     assert "drift is not judged" in found.verdict
     assert any("does not conserve energy" in limit for limit in found.limits)
+    for name, (thermostatted, conserved) in comparison_rows(report):
+        if "rift" in name and "molecule" not in name:
+            assert thermostatted == "–"
+            assert conserved != "–"
+    plot = plot_energy_drift(report, tmp_path)
+    assert plot is not None
+    assert "Thermostatted runs" in plot.caption
+    alone = analyze_runs([make_run("alone", ensemble="nvt")])
+    assert plot_energy_drift(alone, tmp_path) is None
+
+
+def check_called_stable(run: Path) -> None:
+    assert analyze_runs([run]).runs[0].status == "stable"
+
+
+def test_a_run_is_called_stable_when_it_is_long_enough(make_run: MakeRun) -> None:
+    """40 molecules x 10 ps without a break: a mean life above 100 ps, at 95 %."""
+    recipe = {"molecules": 40, "frames": 100, "rows": 101}
+    check_called_stable(make_run("long", **recipe))
+    for name, value in (("molecules", 20), ("frames", 90)):
+        with pytest.raises(AssertionError):
+            check_called_stable(make_run(name, **(recipe | {name: value})))
+    broken = analyze_runs([make_run("broken", **recipe, breaks={3: 7})])
+    assert broken.runs[0].status == "unstable"
 
 
 def test_without_a_trajectory_stability_is_unchecked(make_run: MakeRun, tmp_path: Path) -> None:
@@ -153,11 +188,37 @@ def test_without_a_trajectory_stability_is_unchecked(make_run: MakeRun, tmp_path
     (folder / "molecules.csv").unlink()
     report = analyze_runs([folder])
     assert report.runs[0].status == "unchecked"
+    assert "since the trajectory holds no whole frame" in report.runs[0].verdict
     written = write_report(report, tmp_path / "report")
     assert {path.name for path in written if path.suffix == ".png"} == {
         "energy_drift.png",
         "temperature.png",
     }
+
+
+def test_without_bonds_it_is_said_why_stability_is_unchecked(make_run: MakeRun) -> None:
+    folder = make_run()
+    content = json.loads((folder / "reference.json").read_text())
+    (folder / "reference.json").write_text(json.dumps(content | {"bonds": []}))
+    found = analyze_runs([folder]).runs[0]
+    assert found.status == "unchecked"
+    assert "no bonds watched in 2 ps, since reference.json names none" in found.verdict
+    assert "there is no survival curve" in found.limits[0]
+
+
+def test_a_banner_stands_above_everything(make_run: MakeRun, tmp_path: Path) -> None:
+    for banner in ("a miniature", ""):
+        fill_report(analyze_runs([make_run(banner or "run")]), tmp_path, banner=banner)
+        source = (tmp_path / "report.html").read_text()
+        assert ('class="banner"' in source) is bool(banner)
+        if banner:
+            assert source.index("a miniature") < source.index("<h2>")
+
+
+def test_curves_that_coincide_are_told_apart() -> None:
+    styles = [linestyle_of(index) for index in range(4)]
+    assert len(set(styles)) == 4
+    assert [style[1] is None for style in styles] == [True, False, False, False]
 
 
 def test_different_systems_are_allowed_and_said(make_run: MakeRun) -> None:

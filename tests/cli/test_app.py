@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from fisher_mlip import __version__
 from fisher_mlip.cli.app import ORDER, FailuresInWords, app, fisher_mlip
+from fisher_mlip.cli.preset_help import preset_values
 from fisher_mlip.errors import InputError, UnstableRunError
 
 HEAVY = {"torch", "openmm", "mdtraj", "lightning", "matplotlib", "ase", "e3nn"}
@@ -58,6 +59,23 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].removeprefix("LOADED ").split())
 
 
+def test_help_of_train_has_the_values_of_the_presets_and_imports_nothing_heavy() -> None:
+    show_help = "from fisher_mlip.cli import app; app(['train', '--help'], standalone_mode=False)"
+    assert not HEAVY & loaded_by(show_help)
+    result = RUNNER.invoke(app, ["train", "--help"], env={"COLUMNS": "200"})
+    assert "Frames per step. [report 30, accurate 5]" in result.stdout
+    assert "which atoms exchange messages. [3]" in " ".join(result.stdout.split())
+
+
+def test_values_of_the_presets_are_those_that_train() -> None:
+    from fisher_mlip.train.settings import training_config
+
+    values = preset_values()
+    for option, value in training_config("accurate", None, {}).model_dump().items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            assert f"{value:g}" in values[option], option
+
+
 def test_version() -> None:
     done = run_command("--version")
     assert (done.returncode, done.stdout) == (0, f"fisher-mlip {__version__}\n")
@@ -75,6 +93,7 @@ def test_version() -> None:
         ),
         (OSError("disk gone"), 1, "error: disk gone\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (KeyboardInterrupt("interrupted after 3"), 130, "interrupted after 3\n"),
     ],
 )
 def test_failures_are_one_sentence(failure: BaseException, code: int, sentence: str) -> None:

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import mdtraj
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
@@ -17,6 +19,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.model.checkpoint import CheckpointConfig
 from fisher_mlip.products import write_json
+from fisher_mlip.train.checkpoint_io import SafetensorsIO
 
 RUNNER = CliRunner()
 
@@ -114,6 +117,70 @@ def test_real_frames(real_data: Path) -> None:
     assert list(facts["compositions"].values()) == [1000]
 
 
+def test_scales_of_a_checkpoint_are_no_parameters(checkpoint: Path) -> None:
+    tensors = {"a": np.zeros((3, 4)), "energy_scale": np.ones(1), "message_scale": np.ones(1)}
+    save_file(tensors, checkpoint / "weights.safetensors")
+    assert describe(checkpoint)["parameters"] == 12
+
+
+def test_a_long_mapping_gets_a_line_for_each_entry(checkpoint: Path) -> None:
+    write_json(checkpoint / "metrics.json", {f"metric_{i}": i / 3 for i in range(5)})
+    lines = RUNNER.invoke(app, ["info", str(checkpoint)]).stdout.splitlines()
+    assert lines[-6:-3] == ["metrics", "  metric_0  0", "  metric_1  0.33333333"]
+
+
+def test_files_of_a_run(run_folder: Path) -> None:
+    facts = describe(run_folder / "ledger.csv")
+    assert (facts["kind"], facts["rows"]) == ("table", 3)
+    assert facts["columns"] == ["Step", "Time (ps)", "Potential Energy (kJ/mole)"]
+    assert facts["last_row"]["Step"] == "20"
+    with pytest.raises(InputError, match="expected a DCD with a whole frame"):
+        describe(run_folder / "trajectory.dcd")
+    frames = mdtraj.Trajectory(np.zeros((4, 3, 3)), None)
+    frames.save_dcd(str(run_folder / "whole.dcd"))
+    facts = describe(run_folder / "whole.dcd")
+    assert facts == {"kind": "trajectory", "frames": 4, "atoms": 3}
+    write_json(run_folder / "reference.json", {"n_atoms": 40, "symbols": ["H"] * 40})
+    shown = RUNNER.invoke(app, ["info", str(run_folder / "reference.json")]).stdout
+    assert "H, H, ... (40 in all)" in shown
+    (run_folder / "state.xml").touch()
+    assert "OpenMM's state" in describe(run_folder / "state.xml")["kind"]
+
+
+def test_weights_and_training_states(checkpoint: Path, tmp_path: Path) -> None:
+    facts = describe(checkpoint / "weights.safetensors")
+    assert (facts["kind"], facts["tensors"], facts["parameters"]) == ("weights", 2, 17)
+    state = tmp_path / "last.safetensors"
+    SafetensorsIO().save_checkpoint({"epoch": 3, "w": torch.zeros(2)}, state)
+    assert describe(state)["kind"].startswith("training state")
+
+
+def test_splits_reports_and_trainings_without_a_model(tmp_path: Path) -> None:
+    for name, mark, content in (
+        ("split", "train.xyz", {"frames": {"train": 10, "test": 2}}),
+        ("report", "report.html", {"runs": [{"label": "a", "verdict": "stable: ..."}]}),
+    ):
+        folder = tmp_path / name
+        write_json(folder / "summary.json", content)
+        (folder / mark).touch()
+        assert describe(folder)["kind"] == name
+    assert describe(tmp_path / "split")["frames"] == {"train": 10, "test": 2}
+    assert describe(tmp_path / "report")["verdicts"] == {"a": "stable: ..."}
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "training.csv").touch()
+    with pytest.raises(InputError, match="found a training without one yet"):
+        describe(tmp_path / "begun")
+
+
+def test_reference_data_is_shown_with_its_spans_named(
+    tmp_path: Path, ethanol_frames: Frames
+) -> None:
+    write_frames(tmp_path / "frames.xyz", ethanol_frames)
+    assert describe(tmp_path / "frames.xyz")["atoms_per_frame"]["largest"] == 9
+    shown = RUNNER.invoke(app, ["info", str(tmp_path / "frames.xyz")]).stdout
+    assert "9 to 9, mean 9" in shown
+
+
 def foreign(folder: Path) -> list[Path]:
     """Things that are none of ours."""
     (folder / "empty").mkdir()
@@ -136,7 +203,8 @@ def test_anything_else_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_lines_and_json_say_the_same(checkpoint: Path) -> None:
-    lines = RUNNER.invoke(app, ["info", str(checkpoint)]).stdout.splitlines()
+    printed = RUNNER.invoke(app, ["info", str(checkpoint)]).stdout.splitlines()
+    lines = [line for line in printed if not line.startswith(" ")]
     facts: dict[str, Any] = json.loads(
         RUNNER.invoke(app, ["info", str(checkpoint), "--json"]).stdout
     )

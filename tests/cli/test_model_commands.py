@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from fisher_mlip.cli import app
 from fisher_mlip.data import Frames, write_frames
+from fisher_mlip.fisher.nesting import KINDS
+from fisher_mlip.fisher.selection import RIDGES
 from fisher_mlip.model import Checkpoint, save_checkpoint
 
 
@@ -33,8 +35,8 @@ def test_finetune_then_export(tmp_path: Path, checkpoint: Path, data: Path) -> N
     assert code == 0, output
     assert "held-out force RMSE" in output
     summary = json.loads((tmp_path / "head" / "summary.json").read_text())
-    assert summary["rank"] == 16
-    assert len(summary["ridge_path"]) == 15
+    assert [head["head"] for head in summary["heads"]] == list(KINDS)
+    assert {row["ridge"] for row in summary["heads"][0]["path"]} == set(RIDGES)
     assert (tmp_path / "head" / "ridge_path.png").stat().st_size > 1000
 
     code, output = run("export", tmp_path / "head", "--frames", data, "-o", tmp_path / "out")
@@ -49,7 +51,7 @@ def test_a_given_ridge_is_used_as_it_is(tmp_path: Path, checkpoint: Path, data: 
     code, output = run("finetune", checkpoint, data, "--ridge", 0.25, "-o", tmp_path / "head")
     assert code == 0, output
     summary = json.loads((tmp_path / "head" / "summary.json").read_text())
-    assert [row["ridge"] for row in summary["ridge_path"]] == [0.25]
+    assert {row["ridge"] for head in summary["heads"] for row in head["path"]} == {0.25}
 
 
 def test_an_output_that_exists_is_refused_and_left(checkpoint: Path, data: Path) -> None:

@@ -1,6 +1,8 @@
 """`fisher-mlip train`: every field of the configuration is a flag, and a run from end to end."""
 
 import inspect
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from fisher_mlip.data import write_frames
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.model import load_checkpoint
 from fisher_mlip.products import read_json
+from fisher_mlip.train.curve import EpochRow
+from fisher_mlip.train.progress import EpochLines
 
 SMALL = (
     *("--features", "4", "--max-degree", "1", "--num-iterations", "1"),
@@ -35,7 +39,8 @@ def test_every_field_of_the_configuration_is_a_flag() -> None:
 def test_a_run_from_frames_to_checkpoint(frames_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "base"
     files = ["--data", str(frames_file), "-o", str(output), "--validation-fraction", "0.25"]
-    result = CliRunner().invoke(app, ["train", *files, *SMALL, "--frames", "8", "--seed", "3"])
+    chosen = ["--frames", "8", "--seed", "3", "--no-repulsion"]
+    result = CliRunner().invoke(app, ["train", *files, *SMALL, *chosen])
     assert result.exit_code == 0, result.output
     assert f"wrote {output / 'weights.safetensors'}" in result.output.replace("\n", "")
     checkpoint = load_checkpoint(output)
@@ -43,11 +48,67 @@ def test_a_run_from_frames_to_checkpoint(frames_file: Path, tmp_path: Path) -> N
     assert checkpoint.config.provenance["validation_frames"] == 3
     assert checkpoint.config.provenance["training"]["seed"] == 3
     assert checkpoint.config.model.num_iterations == 1
+    assert checkpoint.config.model.repulsion is False
     assert read_json(output / "summary.json")["epochs"] == 2
 
     again = CliRunner().invoke(app, ["train", *files, *SMALL])
     assert again.exit_code == 2
     assert "pass --overwrite" in again.output
+
+
+def test_a_resumed_training_knows_its_data_and_settings(frames_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "base"
+    files = ["--data", str(frames_file), "-o", str(output), "--validation-fraction", "0.25"]
+    first = CliRunner().invoke(app, ["train", *files, *SMALL, "--preset", "accurate"])
+    assert first.exit_code == 0, first.output
+    resumed = CliRunner().invoke(app, ["train", "-o", str(output), "--resume"])
+    assert resumed.exit_code == 0, resumed.output
+    more = CliRunner().invoke(app, ["train", "-o", str(output), "--resume", "--max-epochs", "3"])
+    assert more.exit_code == 0, more.output
+    assert read_json(output / "summary.json")["epochs"] == 3
+    assert load_checkpoint(output).config.provenance["training"]["ema_decay"] == 0.99
+    other = CliRunner().invoke(app, ["train", "-o", str(output), "--resume", "--frames", "5"])
+    assert other.exit_code == 2
+    assert "training frames was" in other.output
+
+
+def test_a_training_that_was_killed_at_once_is_resumed(frames_file: Path, tmp_path: Path) -> None:
+    """The record of what was asked for is the first file that is written."""
+    done, killed = tmp_path / "done", tmp_path / "killed"
+    arguments = ["train", "--data", str(frames_file), *SMALL, "-o", str(done)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    killed.mkdir()
+    (killed / "training.yaml").write_bytes((done / "training.yaml").read_bytes())
+    resumed = CliRunner().invoke(app, ["train", "-o", str(killed), "--resume"])
+    assert resumed.exit_code == 0, resumed.output
+    assert read_json(killed / "summary.json")["epochs"] == 2
+
+
+def test_without_data_it_is_said_what_is_missing(tmp_path: Path) -> None:
+    for options in ([], ["--resume"]):
+        result = CliRunner().invoke(app, ["train", "-o", str(tmp_path / "base"), *options])
+        assert result.exit_code == 2
+        assert "expected frames to train on, --data FILE" in result.output
+
+
+def test_an_interruption_says_how_far_it_came_and_how_to_go_on(
+    frames_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[int] = []
+
+    def interrupt(self: EpochLines, row: EpochRow, used: float) -> None:
+        shown.append(row.epoch)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(EpochLines, "__call__", interrupt)
+    output = tmp_path / "base"
+    files = ["--data", str(frames_file), "-o", str(output), "--max-epochs", "9"]
+    result = CliRunner().invoke(app, ["train", *SMALL, *files])
+    assert result.exit_code == 130
+    assert shown == [1], "the epoch that was cut short is not shown"
+    words = "interrupted: 1 of at most 9 epochs complete, the best model so far is that of epoch "
+    assert result.stderr.startswith(words)
+    assert f"; go on with: fisher-mlip train -o {output} --resume" in result.stderr
 
 
 def test_frames_without_forces_are_refused_before_anything_is_written(

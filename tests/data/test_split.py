@@ -107,7 +107,7 @@ def test_part_sizes(wanted: float, size: int) -> None:
 
 @pytest.mark.parametrize("wanted", [-1, 21, 1.5])
 def test_impossible_sizes_are_refused(wanted: float) -> None:
-    with pytest.raises(InputError, match="expected a fraction below 1 or a number of frames up"):
+    with pytest.raises(InputError, match="there are 20 frames, expected a fraction below 1"):
         part_size(wanted, 20)
 
 
@@ -118,8 +118,13 @@ def test_fractions_that_add_up_to_one_use_every_frame() -> None:
         assert sum(part_sizes(total, None, 0.1, 0.1).values()) == total
 
 
+def test_parts_that_leave_none_to_train_on_are_refused() -> None:
+    with pytest.raises(InputError, match="there are 15 frames: 10 for validation and 5 for test"):
+        part_sizes(15, None, 10, 5)
+
+
 def test_more_frames_than_there_are_are_refused() -> None:
-    with pytest.raises(InputError, match="in each part out of 5, found train 4, test 2"):
+    with pytest.raises(InputError, match="there are 5 frames, asked for are train 4, test 2"):
         split_into_parts(Frames(tuple(random_frames(5))), {"train": 4, "test": 2}, 0)
 
 

@@ -61,6 +61,20 @@ def test_sabotage_forces_a_millionth_off_are_refused(
         require_parity(compare(double, other, probe_frames([1, 6, 8])))
 
 
+def test_the_repulsive_core_is_exported(
+    exported: Artefact, fitted_checkpoint: Checkpoint, ethanol_frames: Frames
+) -> None:
+    import copy
+
+    one = ethanol_frames[0]
+    squeezed = Frame(one.atomic_numbers, 0.7 * one.positions)
+    require_parity(compare(exported, copy.deepcopy(fitted_checkpoint), [squeezed]))
+    coreless = copy.deepcopy(fitted_checkpoint)
+    coreless.network.repulsion = None
+    with pytest.raises(InputError, match="is not the eager one"):
+        require_parity(compare(exported, coreless, [squeezed]))
+
+
 def test_a_cell_smaller_than_the_cutoff_is_served(
     double: Artefact, fitted_checkpoint: Checkpoint
 ) -> None:

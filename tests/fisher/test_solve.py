@@ -1,4 +1,4 @@
-"""theta: exact recovery, brute-force least squares, null space, ridge."""
+"""theta: exact recovery, brute-force least squares, null space, ridge, energies and virials."""
 
 import numpy as np
 import pytest
@@ -6,109 +6,209 @@ import torch
 
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.errors import InputError
-from fisher_mlip.fisher.normal_equations import NormalEquations, from_jacobian
-from fisher_mlip.fisher.solve import diagonalize, ridge_path, solve
+from fisher_mlip.fisher.normal_equations import NormalEquations
+from fisher_mlip.fisher.solve import (
+    LabelWeights,
+    LinearSystem,
+    diagonalize,
+    fitted_offsets,
+    linear_system,
+    solve,
+    without_offsets,
+)
+from fisher_mlip.fisher.sums import Sums
 
-N_ATOMS, D = 40, 6
+N_ROWS, D, N_ELEMENTS = 120, 6, 3
+SIZES = np.array([1.0, 1e-3, 10.0, 0.1, 1.0, 100.0])
+THETA = np.array([0.3, -40.0, 0.02, 1.5, -0.7, 0.004])
 
 
-def jacobian(seed: int = 0) -> FloatArray:
+def jacobian(seed: int = 0, n_rows: int = N_ROWS) -> FloatArray:
     """G with columns of very different size, as features have."""
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(N_ATOMS, 3, D)) * np.array([1.0, 1e-3, 10.0, 0.1, 1.0, 100.0])
+    return np.random.default_rng(seed).normal(size=(n_rows, D)) * SIZES
 
 
-def equations(g: FloatArray, forces: FloatArray) -> NormalEquations:
-    return from_jacobian(torch.from_numpy(g), torch.from_numpy(forces), 1)
+def sums_of(rows: FloatArray, residuals: FloatArray, weights: FloatArray | None = None) -> Sums:
+    ones = np.ones(len(rows)) if weights is None else weights
+    return Sums.of_rows(*(torch.from_numpy(x) for x in (rows, residuals, ones)))
 
 
-def solved(g: FloatArray, forces: FloatArray, prior: FloatArray, ridge: float) -> FloatArray:
-    sums = equations(g, forces)
-    return solve(sums, diagonalize(sums), prior, ridge)
+def system_of(rows: FloatArray, residuals: FloatArray) -> LinearSystem:
+    none = Sums.zeros(D)
+    equations = NormalEquations(sums_of(rows, residuals), none, none, 1)
+    return linear_system(equations, LabelWeights())
+
+
+def solved(rows: FloatArray, residuals: FloatArray, ridge: float) -> FloatArray:
+    system = system_of(rows, residuals)
+    return solve(system, diagonalize(system), ridge)
 
 
 def test_true_theta_is_recovered_when_the_energy_is_linear() -> None:
-    theta = np.array([0.3, -40.0, 0.02, 1.5, -0.7, 0.004])
-    forces = -jacobian() @ theta
-    np.testing.assert_allclose(solved(jacobian(), forces, np.zeros(D), 0.0), theta, rtol=1e-9)
+    """F - F_model = -G theta: the residual forces of an energy linear in the features."""
+    np.testing.assert_allclose(solved(jacobian(), -jacobian() @ THETA, 0.0), THETA, rtol=1e-9)
 
 
 def test_sabotage_the_sign_printed_in_the_report_does_not_recover_it() -> None:
-    theta = np.array([0.3, -40.0, 0.02, 1.5, -0.7, 0.004])
     g = jacobian()
-    gradient = (g @ theta).reshape(-1)
-    flat = g.reshape(-1, D)
-    printed = -np.linalg.solve(flat.T @ flat, flat.T @ gradient)
+    gradient = g @ THETA
+    printed = -np.linalg.solve(g.T @ g, g.T @ gradient)
     with pytest.raises(AssertionError):
-        np.testing.assert_allclose(printed, theta, rtol=1e-9)
+        np.testing.assert_allclose(printed, THETA, rtol=1e-9)
 
 
 def test_equals_brute_force_least_squares_on_noisy_forces() -> None:
-    forces = np.random.default_rng(1).normal(size=(N_ATOMS, 3))
-    expected = np.linalg.lstsq(-jacobian().reshape(-1, D), forces.reshape(-1))[0]
-    found = solved(jacobian(), forces, np.ones(D), 0.0)
-    np.testing.assert_allclose(found, expected, rtol=1e-8)
+    forces = np.random.default_rng(1).normal(size=N_ROWS)
+    expected = np.linalg.lstsq(-jacobian(), forces)[0]
+    np.testing.assert_allclose(solved(jacobian(), forces, 0.0), expected, rtol=1e-8)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(solved(jacobian(), forces, 1e-3), expected, rtol=1e-4)
 
 
 def test_ridge_equals_augmented_least_squares() -> None:
-    forces = np.random.default_rng(1).normal(size=(N_ATOMS, 3))
-    prior, ridge = np.full(D, 0.5), 1e-2
-    flat = jacobian().reshape(-1, D)
-    scale = np.sqrt((flat**2).sum(axis=0))
-    rows = np.concatenate([-flat, np.sqrt(ridge) * np.diag(scale)])
-    targets = np.concatenate([forces.reshape(-1), np.sqrt(ridge) * scale * prior])
+    """Toward zero, which is the pretrained model; relative to the scaled diagonal."""
+    forces, ridge = np.random.default_rng(1).normal(size=N_ROWS), 1e-2
+    scale = np.sqrt((jacobian() ** 2).sum(axis=0))
+    rows = np.concatenate([-jacobian(), np.sqrt(ridge) * np.diag(scale)])
+    targets = np.concatenate([forces, np.zeros(D)])
     expected = np.linalg.lstsq(rows, targets)[0]
-    np.testing.assert_allclose(solved(jacobian(), forces, prior, ridge), expected, rtol=1e-8)
+    np.testing.assert_allclose(solved(jacobian(), forces, ridge), expected, rtol=1e-8)
 
 
-def test_null_space_is_reported_and_left_at_the_prior() -> None:
+def test_null_space_is_reported_and_left_at_zero() -> None:
     g = jacobian()
-    g[:, :, 2] = 2.0 * g[:, :, 0]  # dependent
-    g[:, :, 4] = 0.0  # constant under motion
-    theta = np.array([1.0, 2.0, 0.5, 3.0, 0.0, 0.01])
-    sums = equations(g, -g @ theta)
-    spectrum = diagonalize(sums)
-    assert spectrum.rank == D - 2
-    prior = np.full(D, 7.0)
-    found = solve(sums, spectrum, prior, 0.0)
-    assert found[4] == 7.0
-    np.testing.assert_allclose(g @ found, g @ theta, atol=1e-9 * np.abs(g @ theta).max())
+    g[:, 4] = 0.0  # constant under motion
+    theta = THETA.copy()
+    theta[4] = 7.0
+    system = system_of(g, -g @ theta)
+    spectrum = diagonalize(system)
+    assert spectrum.rank == D - 1
+    found = solve(system, spectrum, 0.0)
+    assert found[4] == 0.0
+    theta[4] = 0.0
+    np.testing.assert_allclose(found, theta, rtol=1e-8)
 
 
-def test_huge_ridge_keeps_the_prior_and_no_degrees_of_freedom() -> None:
-    forces = np.random.default_rng(1).normal(size=(N_ATOMS, 3))
-    sums = equations(jacobian(), forces)
-    spectrum = diagonalize(sums)
-    prior = np.arange(D, dtype=float)
-    np.testing.assert_allclose(solve(sums, spectrum, prior, 1e12), prior, atol=1e-8)
+def test_features_that_are_one_another_share() -> None:
+    g = jacobian()
+    g[:, 2] = -2.0 * g[:, 0]
+    system = system_of(g, -g @ THETA)
+    spectrum = diagonalize(system)
+    assert spectrum.rank == D - 1
+    found = solve(system, spectrum, 0.0)
+    np.testing.assert_allclose(g @ found, g @ THETA, atol=1e-9 * np.abs(g @ THETA).max())
+    # Least in the scaled norm: both halves do the same work.
+    assert found[0] == pytest.approx(-2.0 * found[2], rel=1e-6)
+
+
+def test_fewer_rows_than_features_solve_within_their_rank() -> None:
+    rows = jacobian(n_rows=4)
+    system = system_of(rows, -rows @ THETA)
+    spectrum = diagonalize(system)
+    assert spectrum.rank == 4
+    found = solve(system, spectrum, 0.0)
+    np.testing.assert_allclose(rows @ found, rows @ THETA, rtol=1e-6)
+    scale = np.sqrt((rows**2).sum(axis=0))
+    expected = np.linalg.pinv(rows / scale) @ (rows @ THETA) / scale
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_huge_ridge_keeps_the_base_and_no_degrees_of_freedom() -> None:
+    forces = np.random.default_rng(1).normal(size=N_ROWS)
+    system = system_of(jacobian(), forces)
+    spectrum = diagonalize(system)
+    np.testing.assert_allclose(solve(system, spectrum, 1e12), 0.0, atol=1e-8)
     assert spectrum.effective_degrees_of_freedom(1e12) < 1e-9
     assert spectrum.effective_degrees_of_freedom(0.0) == pytest.approx(D)
+    assert np.mean(spectrum.values) == pytest.approx(1.0)
+    assert spectrum.condition == pytest.approx(spectrum.values[-1] / spectrum.values[0])
 
 
-def test_path_gives_the_errors_of_its_thetas() -> None:
-    rng = np.random.default_rng(2)
-    theta = rng.normal(size=D) / np.array([1.0, 1e-3, 10.0, 0.1, 1.0, 100.0])
-    noise = rng.normal(size=(2, N_ATOMS, 3))
-    train = equations(jacobian(0), -jacobian(0) @ theta + noise[0])
-    held = equations(jacobian(1), -jacobian(1) @ theta + noise[1])
-    rows, spectrum = ridge_path(train, held, np.zeros(D), (1e-6, 1e-1))
-    assert [row.ridge for row in rows] == [1e-6, 1e-1]
-    assert rows[0].training_force_rmse <= rows[1].training_force_rmse
-    found = solve(train, spectrum, np.zeros(D), 1e-1)
-    residual = -jacobian(1) @ found - (-jacobian(1) @ theta + noise[1])
-    assert rows[1].held_out_force_rmse == pytest.approx(np.sqrt(np.mean(residual**2)), rel=1e-9)
+def labelled(seed: int = 3) -> tuple[list[tuple[FloatArray, FloatArray]], NormalEquations]:
+    """Return rows and residuals of forces, energies (with composition columns) and virials."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 5, size=(20, N_ELEMENTS)) * 1.0
+    counts /= counts.sum(axis=1, keepdims=True)
+    rows = [
+        jacobian(0),
+        np.concatenate([jacobian(1, 20), -counts], axis=1),
+        jacobian(2, 12),
+    ]
+    parts = [(a, rng.normal(size=len(a))) for a in rows]
+    return parts, NormalEquations(*(sums_of(*part) for part in parts), n_frames=20)
+
+
+@pytest.mark.parametrize(("energy", "virial"), [(0.0, 0.0), (2.0, 0.0), (0.0, 0.3), (5.0, 0.7)])
+def test_label_weights_equal_brute_force_weighted_least_squares(
+    energy: float, virial: float
+) -> None:
+    """Mean squares of each kind of label, weighted, over theta and the energy offsets jointly."""
+    parts, equations = labelled()
+    system = linear_system(equations, LabelWeights(energy, virial))
+    found = solve(system, diagonalize(system), 0.0)
+
+    def joint(energy: float, virial: float) -> FloatArray:
+        rows, targets = [], []
+        for (a, r), weight in zip(parts, (1.0, energy, virial), strict=True):
+            wide = np.zeros((len(a), D + N_ELEMENTS))
+            wide[:, : a.shape[1]] = a
+            rows.append(wide * np.sqrt(weight / len(a)))
+            targets.append(-r * np.sqrt(weight / len(a)))
+        return np.asarray(np.linalg.lstsq(np.concatenate(rows), np.concatenate(targets))[0])
+
+    expected = joint(energy, virial)
+    np.testing.assert_allclose(found, expected[:D], rtol=1e-7)
+    offsets = fitted_offsets(equations.energies, found)
+    if energy:
+        np.testing.assert_allclose(offsets, expected[D:], rtol=1e-6)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(found, joint(1.1 * energy + 0.1, virial)[:D], rtol=1e-4)
+
+
+def test_without_offsets_is_the_joint_solve() -> None:
+    _, equations = labelled()
+    alone = without_offsets(equations.energies, D)
+    joint = np.linalg.solve(equations.energies.gram, equations.energies.moment)
+    found = np.linalg.solve(alone.gram, alone.moment)
+    np.testing.assert_allclose(found, joint[:D], rtol=1e-8)
+    assert alone.rms(found) == pytest.approx(equations.energies.rms(joint), rel=1e-9)
+    features = slice(0, D)
+    coupled = equations.energies.gram[features, features]
+    with pytest.raises(AssertionError):
+        left_in = np.linalg.solve(coupled, equations.energies.moment[features])
+        np.testing.assert_allclose(left_in, joint[:D], rtol=1e-2)
+
+
+def test_offsets_of_one_composition_are_of_least_norm() -> None:
+    """Frames of one composition fix one sum: element shifts in proportion to the counts."""
+    counts = np.tile(np.array([6.0, 2.0, 1.0]) / 9.0, (50, 1))
+    rows = np.concatenate([np.zeros((50, D)), -counts], axis=1)
+    energies = sums_of(rows, np.full(50, 0.1))
+    offsets = fitted_offsets(energies, np.zeros(D))
+    np.testing.assert_allclose(counts[0] @ offsets, 0.1, rtol=1e-9)
+    np.testing.assert_allclose(offsets / offsets[2], [6.0, 2.0, 1.0], rtol=1e-9)
+    assert not fitted_offsets(Sums.zeros(D + N_ELEMENTS), np.zeros(D)).any()
+
+
+@pytest.mark.parametrize("weights", [LabelWeights(energy=1.0), LabelWeights(virial=1.0)])
+def test_a_weight_for_labels_that_are_not_there_is_refused(weights: LabelWeights) -> None:
+    forces = sums_of(jacobian(), np.ones(N_ROWS))
+    equations = NormalEquations(forces, Sums.zeros(D + 3), Sums.zeros(D), 1)
+    with pytest.raises(InputError, match=r"labels for the (energy|virial) weight, found none"):
+        linear_system(equations, weights)
 
 
 def test_features_that_never_move_are_refused() -> None:
     with pytest.raises(InputError, match="features that move"):
-        diagonalize(equations(np.zeros((2, 3, D)), np.ones((2, 3))))
+        diagonalize(system_of(np.zeros((6, D)), np.ones(6)))
 
 
 def test_nan_is_refused() -> None:
     with pytest.raises(InputError, match="expected finite normal equations"):
-        diagonalize(equations(np.full((2, 3, D), np.nan), np.ones((2, 3))))
+        system_of(np.full((6, D), np.nan), np.ones(6))
 
 
-def test_negative_ridge_is_refused() -> None:
+@pytest.mark.parametrize("ridge", [-1.0, np.inf, np.nan])
+def test_a_ridge_that_cannot_be_is_refused(ridge: float) -> None:
     with pytest.raises(InputError, match="ridge of zero or more"):
-        solved(jacobian(), np.ones((N_ATOMS, 3)), np.zeros(D), -1.0)
+        solved(jacobian(), np.ones(N_ROWS), ridge)

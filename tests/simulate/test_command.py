@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import pytest
 import yaml
+from ase import Atoms
 from typer.testing import CliRunner
 
 from fisher_mlip.cli import app
+from fisher_mlip.data.ethanol import ethanol_positions
 from fisher_mlip.export import Artefact
+from fisher_mlip.products import read_json
 
 from .conftest import read_rows
 
@@ -65,6 +69,28 @@ def test_refusals_are_one_sentence(
     assert sentence in done.output
     assert done.output.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_in_place_of_the_model_is_told(artefact: Artefact, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert _simulate(artefact.path, *SHORT, "-o", run).exit_code == 0
+    for options in (["--resume"], []):
+        done = _simulate(run, *options, "--steps", 8)
+        assert done.exit_code == 2
+        assert f"simulate --resume -o {run}" in done.output
+
+
+def test_bonds_by_distance_are_told_and_recorded(artefact: Artefact, tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    ase.io.write(path, Atoms("C2OH6", positions=ethanol_positions()))
+    done = _simulate(artefact.path, "--system", path, *SHORT, "-o", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert "note: 8 bonds, named by no record" in done.stderr
+    reference = read_json(tmp_path / "run" / "reference.json")
+    assert len(reference["bonds"]) == 8
+    assert reference["bonds_from"].startswith("8 bonds")
+    more = _simulate("--resume", "--steps", 8, "-o", tmp_path / "run")
+    assert more.exit_code == 0, more.output
 
 
 def test_no_model_is_told(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from io import StringIO
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from openmm.app import PDBFile
 
 from fisher_mlip.data.ethanol import ethanol_positions, ethanol_topology
@@ -48,7 +50,11 @@ def test_refusals(tmp_path: Path) -> None:
     _refused(path, "found none")
     no_elements = "\n".join(line[:76] for line in text.splitlines())
     _refused(_write(path, no_elements), "element in columns 77-78 .* line 3")
-    _refused(_write(path, text.replace("H11", "H12")), "9 atoms of which OpenMM keeps 8")
+    lines = text.splitlines(keepends=True)
+    twice = next(line for line in lines if " H11 " in line)
+    twice = twice.replace(" H11 ", " H11A") + twice.replace(" H11 ", " H11B")
+    both = "".join(twice if " H11 " in line else line for line in lines if line[:6] != "CONECT")
+    _refused(_write(path, both), "found the alternate location A in line")
     for symbol in ("Xx", "EP"):
         odd = "\n".join(f"{line[:76]}{symbol:>2}" for line in text.splitlines())
         _refused(_write(path, odd), f"element in columns 77-78 .* found {symbol} in line 3")
@@ -59,3 +65,18 @@ def test_refusals(tmp_path: Path) -> None:
     _refused(_write(path, "\n".join(no_box)), "PDB's word for no box")
     _refused(_write(path, "hello\n"), "ATOM records")
     _refused(_write(path, text.replace("  -0.", "  -x.")), "expected a PDB file in")
+
+
+def test_atoms_of_one_name_are_taken_as_they_stand(tmp_path: Path) -> None:
+    """ASE calls every atom of an element the same; OpenMM keeps one of each."""
+    atoms = Atoms("C2OH6", positions=ethanol_positions(), cell=np.diag([12.0, 13.0, 14.0]))
+    for pbc in (False, True):
+        atoms.pbc = pbc
+        ase.io.write(tmp_path / "a.pdb", atoms)
+        topology, positions, cell = read_pdb(tmp_path / "a.pdb")
+        np.testing.assert_allclose(positions, ethanol_positions(), atol=5.1e-4)
+        assert [atom.element.atomic_number for atom in topology.atoms()] == [6, 6, 8] + [1] * 6
+        assert len({atom.name for atom in topology.atoms()}) == 9
+        assert (cell is not None) is pbc
+        if cell is not None:
+            np.testing.assert_allclose(cell, atoms.cell, atol=1e-3)

@@ -1,0 +1,117 @@
+"""Uncertainty along a trajectory, from the sampled heads that the run's model carries."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase.data import atomic_numbers
+
+from fisher_mlip.analysis.run import Run
+from fisher_mlip.analysis.trajectory import iterate_chunks
+from fisher_mlip.data.frames import FloatArray, IntArray
+from fisher_mlip.errors import InputError
+from fisher_mlip.export import Artefact, load_artefact
+from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
+
+# Independent molecules are looked at one by one: as many as this tell the rest.
+MAX_MOLECULES = 32
+
+
+@dataclass(frozen=True, eq=False)
+class ForceUncertainty:
+    """Standard deviation of the force vector of each atom, eV/Å, at some frames of a run.
+
+    Attributes:
+        time_ps: (n_frames,).
+        median: (n_frames,), over atoms.
+        largest: (n_frames,), over atoms; NaN where positions are not finite.
+        n_atoms: atoms looked at.
+    """
+
+    time_ps: FloatArray
+    median: FloatArray
+    largest: FloatArray
+    n_atoms: int
+
+
+def force_uncertainty(run: Run, n_frames: int) -> ForceUncertainty | None:
+    """Evaluate the run's model on evenly spaced frames of its trajectory.
+
+    A frame costs about as many steps as there are sampled heads.
+
+    Args:
+        run: with a trajectory, and an exported model where it was when the run was made.
+        n_frames: at most this many.
+
+    Returns:
+        None where the model carries no sampled heads, is no longer there, or there is no frame.
+    """
+    artefact = _model_of(run)
+    if artefact is None or artefact.manifest.sampled_heads == 0 or n_frames == 0:
+        return None
+    atoms = _atoms(run)
+    numbers = np.array([atomic_numbers[run.reference.symbols[i]] for i in atoms])
+    module, times, rows = None, [], []
+    for time, positions, box in _chosen_frames(run, atoms, n_frames):
+        if module is None:
+            independent = run.molecules is not None
+            module = artefact.bind(
+                numbers,
+                periodic=box is not None,
+                molecules=run.reference.molecule_index[atoms] if independent else None,
+            )
+        times.append(time)
+        rows.append(_spread(module, positions, box))
+    if not rows:
+        return None
+    spread = np.array(rows)
+    return ForceUncertainty(
+        np.array(times), np.median(spread, axis=1), spread.max(axis=1), len(atoms)
+    )
+
+
+def _model_of(run: Run) -> Artefact | None:
+    path = Path(str(run.reference.provenance.get("model", "")))
+    try:
+        return load_artefact(path)
+    except InputError:
+        return None
+
+
+def _atoms(run: Run) -> IntArray:
+    """Return all atoms, or those of the first independent molecules."""
+    index = run.reference.molecule_index
+    if run.molecules is None:
+        return np.arange(len(index))
+    return np.flatnonzero(index < MAX_MOLECULES)
+
+
+def _chosen_frames(
+    run: Run, atoms: IntArray, n_frames: int
+) -> list[tuple[float, FloatArray, FloatArray | None]]:
+    """Return (time in ps, positions in nm, box in nm or None) of evenly spaced frames."""
+    found: list[tuple[float, FloatArray, FloatArray | None]] = []
+    for times, chunk in iterate_chunks(run):
+        for k, time in enumerate(times):
+            box = None if chunk.unitcell_vectors is None else chunk.unitcell_vectors[k]
+            found.append((float(time), chunk.xyz[k, atoms], box))
+    if not found:
+        return []
+    chosen = np.unique(np.linspace(0, len(found) - 1, min(n_frames, len(found))).astype(int))
+    return [found[k] for k in chosen]
+
+
+def _spread(module: Any, positions: FloatArray, box: FloatArray | None) -> FloatArray:
+    x = torch.tensor(positions, dtype=torch.float64, requires_grad=True)
+    if not bool(torch.isfinite(x).all()):
+        return np.full(len(positions), np.nan)
+    cell = None if box is None else torch.tensor(box, dtype=torch.float64)
+    totals = module.sampled_deviations(x, cell).sum(dim=0)
+    square = torch.zeros(len(x), dtype=torch.float64)
+    for total in totals.unbind():
+        (gradient,) = torch.autograd.grad(total, x, retain_graph=True)
+        square += gradient.square().sum(dim=1)
+    spread = (square / len(totals)).sqrt() / KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
+    return np.asarray(spread.numpy())

@@ -1,0 +1,79 @@
+"""What `fisher-mlip info` says of outputs that no later stage takes whole: tables, reports, ..."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from fisher_mlip.errors import InputError
+from fisher_mlip.products import SUMMARY_NAME, read_json
+
+Facts = dict[str, Any]
+
+# Set from the training frames or to one, not learned, and so no parameters.
+_SCALES = {"energy_scale", "message_scale"}
+# What only a person, or OpenMM, can look into.
+OPAQUE = {
+    ".png": "picture",
+    ".html": "report: open it in a browser",
+    ".chk": "OpenMM's binary checkpoint of a run: `simulate --resume` goes on from it",
+    ".xml": "OpenMM's state of a run: `simulate --resume` goes on from it",
+}
+
+
+def describe_table(path: Path) -> Facts:
+    """Return rows, columns and the last row of a ledger or a training curve."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as lines:
+        rows = [row for row in csv.reader(lines) if row]
+    if not rows:
+        raise InputError(f"expected a header in '{path}', found an empty file")
+    names = [name.strip('#"') for name in rows[0]]
+    last = dict(zip(names, rows[-1], strict=False)) if len(rows) > 1 else {}
+    return {"kind": "table", "rows": len(rows) - 1, "columns": names, "last_row": last}
+
+
+def describe_weights(path: Path) -> Facts:
+    """Return the number of parameters of a safetensors file and what was written beside them."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            shapes = {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
+            metadata = tensors.metadata() or {}
+    except SafetensorError as error:
+        raise InputError(f"expected safetensors in '{path}', found: {error}") from None
+    if "tree" in metadata:
+        return {"kind": "training state: `train --resume` goes on from it", "tensors": len(shapes)}
+    return {
+        "kind": "weights",
+        "tensors": len(shapes),
+        "parameters": sum(math.prod(s) for name, s in shapes.items() if name not in _SCALES),
+        **json.loads(metadata.get("meaning", "{}")),
+    }
+
+
+def describe_trajectory(path: Path) -> Facts:
+    """Return the size of a DCD file."""
+    from fisher_mlip.analysis.trajectory import dcd_size
+
+    n_frames, n_atoms = dcd_size(path)
+    return {"kind": "trajectory", "frames": n_frames, "atoms": n_atoms}
+
+
+def describe_json(path: Path) -> Facts:
+    """Return what a summary or another JSON of a command holds."""
+    kind = "summary" if path.name.endswith(SUMMARY_NAME) else "JSON"
+    return {"kind": kind, **read_json(path)}
+
+
+def describe_report(folder: Path) -> Facts:
+    """Return the verdicts of a report."""
+    summary = read_json(folder / SUMMARY_NAME)
+    verdicts = {run["label"]: run["verdict"] for run in summary.get("runs", [])}
+    return {"kind": "report", "runs": len(verdicts), "verdicts": verdicts}
+
+
+def describe_split(folder: Path) -> Facts:
+    """Return the parts of a split."""
+    return {"kind": "split", **read_json(folder / SUMMARY_NAME)}

@@ -1,0 +1,80 @@
+"""A solution in words and tables."""
+
+import math
+
+from fisher_mlip.fisher.finetune import Solution
+from fisher_mlip.fisher.selection import Row
+
+Table = tuple[str, list[str], list[list[str]]]
+COLUMNS = ["F\ntrain", "F held\nout", "E\ntrain", "E held\nout", "eff.\ndof", "holes", "barrier"]
+
+
+def _cells(row: Row) -> list[str]:
+    def shown(value: float, form: str = ".4g") -> str:
+        return "-" if math.isnan(value) else f"{value:{form}}"
+
+    return [
+        shown(1000.0 * row.training_force_rmse),
+        shown(1000.0 * row.held_out_force_rmse),
+        shown(1000.0 * row.training_energy_rmse),
+        shown(1000.0 * row.held_out_energy_rmse),
+        f"{row.effective_degrees_of_freedom:.0f}",
+        str(len(row.holes)),
+        shown(row.barrier, ".2f"),
+    ]
+
+
+def head_rows(solution: Solution) -> Table:
+    """Return a table of the pretrained model and of each head at its best held-out error."""
+    rows = [["pretrained", "", "", "", *_cells(solution.base)]]
+    for found in solution.candidates:
+        best = min(found.rows, key=lambda row: row.held_out_force_rmse)
+        shipped = solution.chosen if solution.chosen in found.rows else None
+        for row, mark in ((best, ""), (shipped, " *")):
+            if row is not None:
+                rows.append([row.kind + mark, str(len(row.theta)), *_how(row), *_cells(row)])
+    title = "heads, RMSE of forces (meV/Å) and energies (meV/atom), barrier (eV); *: chosen"
+    return title, ["head", "size", "ridge", "scans", *COLUMNS], rows
+
+
+def path_rows(solution: Solution) -> Table:
+    """Return the ridge path of the head and scan weight that were chosen."""
+    found = next(
+        (c for c in solution.candidates if solution.chosen in c.rows), solution.candidates[-1]
+    )
+    weight = solution.shipped.scan_weight
+    rows = [
+        [f"{row.ridge:.0e}" + (" *" if row is solution.chosen else ""), *_cells(row)]
+        for row in found.rows
+        if row.scan_weight == weight
+    ]
+    title = f"{found.head.config.kind}, scan weight {weight:g}: ridge path"
+    return title, ["ridge", *COLUMNS], rows
+
+
+def _how(row: Row) -> list[str]:
+    return [f"{row.ridge:.0e}", f"{row.scan_weight:g}"]
+
+
+def sentences(solution: Solution) -> list[str]:
+    """Return what was found and chosen, a sentence each."""
+    base, shipped = solution.base, solution.shipped
+    found = next((c for c in solution.candidates if solution.chosen in c.rows), None)
+    lines = []
+    if found is not None:
+        lines.append(
+            f"rank {found.spectrum.rank} of {len(found.system.moment)}, condition "
+            f"{found.spectrum.condition:.2e}"
+        )
+    else:
+        lines.append("nothing tried beats the pretrained model and is as safe: it is kept")
+    lines.append(
+        f"held-out force RMSE {1000 * base.held_out_force_rmse:.2f} -> "
+        f"{1000 * shipped.held_out_force_rmse:.2f} meV/Å"
+    )
+    if not math.isnan(base.barrier):
+        lines.append(
+            f"holes outside the data {len(base.holes)} -> {len(shipped.holes)}, barrier on the way "
+            f"{base.barrier:.2f} -> {shipped.barrier:.2f} eV"
+        )
+    return lines

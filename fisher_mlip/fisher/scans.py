@@ -1,0 +1,259 @@
+"""Ways out of the data along which any reference's energy rises: no labels are needed.
+
+Every scan starts where the frames end and goes outward. Bonds are stretched to twice and
+compressed to 0.6 of their mean length, angles are closed and opened, atoms and molecules that are
+not bonded are pushed together, and the frames' own quasi-harmonic modes are followed beyond the
+largest amplitude seen.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from fisher_mlip.data.frames import FloatArray, Frame, Frames, IntArray
+from fisher_mlip.fisher.connectivity import Connectivity
+from fisher_mlip.fisher.modes import mode_scans
+from fisher_mlip.fisher.scan import PART, Scan
+from fisher_mlip.model.graph import build_graph
+
+STEP = 0.08  # Å
+STRETCHED, COMPRESSED = 2.0, 0.6
+# A Morse bond as chemistry's weaker ones: a part of its rise is the least that is asked for.
+DEPTH, STIFFNESS = 4.0, 1.9  # eV, 1/Å
+# Angles: of the softer ones of organic molecules; how far from the mean to go.
+ANGLE_STIFFNESS = 2.5  # eV/rad^2
+BENT, STRAIGHT, N_ANGLES = 1.2, 3.1, 9
+# eV/Å that atoms which are not bonded must at least resist with.
+RESISTANCE = 0.2
+CONTACT = 0.6
+
+
+def make_scans(
+    frames: Frames, *, n_starts: int = 6, max_atoms: int = 40_000, seed: int = 0
+) -> list[Scan]:
+    """Return scans from `n_starts` of the frames, as many as `max_atoms` atoms in all allow.
+
+    Args:
+        frames: that say what has been seen; those with forces also scale the modes.
+        n_starts: frames to start from, chosen at random.
+        max_atoms: of all points together.
+        seed: of the choices.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(frames))
+    seen = _Seen.of(frames.subset(order[:300]))
+    scans: list[Scan] = list(mode_scans(frames))
+    n_atoms = sum(frame.n_atoms for scan in scans for frame in scan.points)
+    for index in order[:n_starts]:
+        start = frames[int(index)]
+        found = [
+            *_bond_scans(start, seen),
+            *_bend_scans(start, seen),
+            *_contact_scans(start, seen),
+        ]
+        for place in rng.permutation(len(found)):
+            size = sum(frame.n_atoms for frame in found[place].points)
+            # The data may go as far as a scan would: then nothing is outside.
+            if len(found[place].points) > 1 and n_atoms + size <= max_atoms:
+                scans.append(found[place])
+                n_atoms += size
+    return scans
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Distances in the data, Å, by pair of elements.
+
+    Attributes:
+        bonds: (shortest, mean, longest) of bonds.
+        angles: (smallest, mean, largest), rad, by the element in the middle and the two others.
+        contacts: shortest distance of atoms three or more bonds apart.
+    """
+
+    bonds: dict[tuple[int, int], tuple[float, float, float]]
+    angles: dict[tuple[int, int, int], tuple[float, float, float]]
+    contacts: dict[tuple[int, int], float]
+
+    @staticmethod
+    def of(frames: Frames) -> "_Seen":
+        lengths: dict[tuple[int, int], list[float]] = defaultdict(list)
+        angles: dict[tuple[int, int, int], list[float]] = defaultdict(list)
+        contacts: dict[tuple[int, int], float] = {}
+        for frame in frames:
+            bonds = Connectivity.of(frame)
+            for i, j, length in zip(bonds.i, bonds.j, bonds.lengths, strict=True):
+                lengths[_kind(frame, i, j)].append(float(length))
+            for i, j, vector in _contacts(frame, bonds):
+                kind, length = _kind(frame, i, j), float(np.linalg.norm(vector))
+                contacts[kind] = min(length, contacts.get(kind, length))
+            for middle, i, j, angle in _angles(bonds):
+                angles[int(frame.atomic_numbers[middle]), *_kind(frame, i, j)].append(angle)
+        return _Seen(
+            {k: (min(v), float(np.mean(v)), max(v)) for k, v in lengths.items()},
+            {k: (min(v), float(np.mean(v)), max(v)) for k, v in angles.items()},
+            contacts,
+        )
+
+
+def _angles(bonds: Connectivity) -> Iterator[tuple[int, int, int, float]]:
+    """Yield the atom in the middle, the two others, and the angle, rad."""
+    for middle, around in _arms(bonds).items():
+        for one, other in combinations(around, 2):
+            yield middle, one.end, other.end, _angle(one.vector, other.vector)
+
+
+@dataclass(frozen=True, eq=False)
+class _Arm:
+    """A bond as seen from one of its atoms: its index, the other atom, the vector to it, Å."""
+
+    bond: int
+    end: int
+    vector: FloatArray
+
+
+def _arms(bonds: Connectivity) -> dict[int, list[_Arm]]:
+    """Return the bonds around each atom that has any."""
+    arms: dict[int, list[_Arm]] = defaultdict(list)
+    for bond, (i, j) in enumerate(zip(bonds.i.tolist(), bonds.j.tolist(), strict=True)):
+        arms[i].append(_Arm(bond, j, bonds.vectors[bond]))
+        arms[j].append(_Arm(bond, i, -bonds.vectors[bond]))
+    return arms
+
+
+def _kind(frame: Frame, i: int, j: int) -> tuple[int, int]:
+    first, second = sorted((int(frame.atomic_numbers[i]), int(frame.atomic_numbers[j])))
+    return first, second
+
+
+def _contacts(frame: Frame, bonds: Connectivity) -> Iterator[tuple[int, int, FloatArray]]:
+    """Yield pairs within 3.5 Å that are three or more bonds apart, with the vector i to j."""
+    graph = build_graph(frame, np.unique(frame.atomic_numbers).tolist(), 3.5)
+    vectors = graph.edge_vectors(graph.positions, graph.cells).numpy()
+    between = bonds.bonds_between()
+    for i, j, vector in zip(graph.receivers.tolist(), graph.senders.tolist(), vectors, strict=True):
+        if i < j and between[i, j] >= 3:
+            yield i, j, vector
+
+
+def _bond_scans(frame: Frame, seen: _Seen) -> Iterator[Scan]:
+    bonds = Connectivity.of(frame)
+    for bond, (i, j) in enumerate(zip(bonds.i.tolist(), bonds.j.tolist(), strict=True)):
+        kind = _kind(frame, i, j)
+        if kind not in seen.bonds:
+            continue
+        shortest, mean, longest = seen.bonds[kind]
+        side = bonds.side_of(bond)
+        outward = bonds.vectors[bond] / bonds.lengths[bond] * (1.0 if j in side else -1.0)
+        for name, lengths in (
+            ("stretch", np.arange(longest, STRETCHED * mean + STEP, STEP)),
+            ("compress", np.arange(shortest, COMPRESSED * mean - STEP / 2, -STEP / 2)),
+        ):
+            well = DEPTH * (1.0 - np.exp(-STIFFNESS * (lengths - mean))) ** 2
+            points = _moved(frame, side, outward, lengths - bonds.lengths[bond])
+            yield Scan(
+                "stretch" if name == "stretch" else "compress",
+                _name(frame, i, j),
+                points,
+                np.abs(lengths - lengths[:1]),
+                PART * np.diff(well),
+            )
+
+
+def _bend_scans(frame: Frame, seen: _Seen) -> Iterator[Scan]:
+    """Close and open each angle by turning the smaller arm about the atom in the middle."""
+    bonds = Connectivity.of(frame)
+    for middle, around in _arms(bonds).items():
+        sides = {arm.bond: bonds.side_of(arm.bond) for arm in around}
+        for pair in combinations(around, 2):
+            # An arm can turn where it is the smaller side of its bond.
+            free = [arm for arm in pair if arm.end in sides[arm.bond]]
+            kind = (int(frame.atomic_numbers[middle]), *_kind(frame, pair[0].end, pair[1].end))
+            if not free or kind not in seen.angles:
+                continue
+            turned = min(free, key=lambda arm: len(sides[arm.bond]))
+            fixed = pair[0] if turned is pair[1] else pair[1]
+            axis = np.cross(fixed.vector, turned.vector)
+            if np.linalg.norm(axis) < 1e-3:
+                continue
+            least, mean, most = seen.angles[kind]
+            now = _angle(*(arm.vector for arm in pair))
+            for edge, last in ((least, mean - BENT), (most, min(mean + BENT, STRAIGHT))):
+                angles = np.linspace(edge, last, N_ANGLES)
+                if abs(last - mean) <= abs(edge - mean):
+                    continue
+                points = _turned(frame, bonds, turned, sides[turned.bond], axis, angles - now)
+                well = 0.5 * ANGLE_STIFFNESS * (angles - mean) ** 2
+                path = np.abs(angles - edge) * float(np.linalg.norm(turned.vector))
+                name = f"{_name(frame, fixed.end, middle)}-{_name(frame, turned.end)}"
+                yield Scan("bend", name, points, path, PART * np.diff(well))
+
+
+def _angle(one: FloatArray, other: FloatArray) -> float:
+    cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+    return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+
+
+def _turned(
+    frame: Frame,
+    bonds: Connectivity,
+    arm: _Arm,
+    side: IntArray,
+    axis: FloatArray,
+    angles: FloatArray,
+) -> tuple[Frame, ...]:
+    """Turn the atoms of `side`, which the arm ends in, about an axis through the arm's start."""
+    bare = replace(frame, energy=None, forces=None, stress=None)
+    origin = frame.positions[arm.end] - arm.vector
+    # Through the boundaries: where a fragment is wrapped, its atoms are a box apart.
+    radii = arm.vector + bonds.vectors_from(arm.end)[side]
+    points = []
+    for angle in angles:
+        rotation = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis))
+        positions = frame.positions.copy()
+        positions[side] = origin + rotation.apply(radii)
+        points.append(replace(bare, positions=positions))
+    return tuple(points)
+
+
+def _contact_scans(frame: Frame, seen: _Seen) -> Iterator[Scan]:
+    """Push the closest pair of each kind of atoms together, with all that is fixed to either.
+
+    Atoms of two molecules bring their molecules; atoms of one molecule come alone.
+    """
+    bonds = Connectivity.of(frame)
+    molecules = bonds.molecules()
+    closest: dict[tuple[tuple[int, int], bool], tuple[int, int, FloatArray]] = {}
+    for i, j, vector in _contacts(frame, bonds):
+        key = (_kind(frame, i, j), bool(molecules[i] == molecules[j]))
+        if key not in closest or np.linalg.norm(vector) < np.linalg.norm(closest[key][2]):
+            closest[key] = (i, j, vector)
+    for (kind, inside), (i, j, vector) in closest.items():
+        distance = float(np.linalg.norm(vector))
+        edge = min(distance, seen.contacts.get(kind, distance))
+        lengths = np.arange(edge, CONTACT * edge, -STEP)
+        side = np.array([j]) if inside else np.flatnonzero(molecules == molecules[j])
+        points = _moved(frame, side, vector / distance, lengths - distance)
+        path = edge - lengths
+        yield Scan("contact", _name(frame, i, j), points, path, RESISTANCE * np.diff(path))
+
+
+def _moved(
+    frame: Frame, side: IntArray, direction: FloatArray, shifts: FloatArray
+) -> tuple[Frame, ...]:
+    bare = replace(frame, energy=None, forces=None, stress=None)
+    points = []
+    for shift in shifts:
+        positions = frame.positions.copy()
+        positions[side] += shift * direction
+        points.append(replace(bare, positions=positions))
+    return tuple(points)
+
+
+def _name(frame: Frame, *atoms: int) -> str:
+    from ase.data import chemical_symbols
+
+    return "-".join(f"{chemical_symbols[int(frame.atomic_numbers[k])]}{k}" for k in atoms)

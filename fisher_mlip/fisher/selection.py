@@ -1,0 +1,182 @@
+"""Which head, ridge and weight of the scans: by held-out forces, and by holes outside the data."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fisher_mlip.config import HeadKind
+from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.fisher.holes import RisingSolve, ScanEnergies
+from fisher_mlip.fisher.nesting import Nested
+from fisher_mlip.fisher.normal_equations import NormalEquations
+from fisher_mlip.fisher.solve import (
+    LabelWeights,
+    LinearSystem,
+    Spectrum,
+    diagonalize,
+    fitted_offsets,
+    linear_system,
+    solve,
+)
+
+RIDGES = tuple(10.0**exponent for exponent in range(-9, 0))
+SCAN_WEIGHTS = (0.0, 1e-3, 3e-3, 1e-2)
+# Scans are weighted only where the data alone come within this factor of their best ridge.
+NEAR = 1.1
+# Held-out forces within this factor of the best are as good; the safer head is taken of those.
+AS_GOOD = 1.05
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One theta and what is known of it; errors are root mean squares.
+
+    Attributes:
+        kind: of head.
+        ridge: relative to the scaled diagonal of T.
+        scan_weight: of missing slopes on the scans, relative to forces.
+        theta: (D,).
+        offsets: (n_elements,), eV, fitted to the training energies.
+        training_force_rmse: eV/Å; the same of held-out frames below.
+        training_energy_rmse: eV/atom, NaN without energies; the same of held-out frames below.
+        effective_degrees_of_freedom: of the ridge, without the scans.
+        holes: scans along which the energy comes down, as "kind name".
+        barrier: eV, what the way out of the data costs (see `ScanEnergies.effective_barrier`).
+    """
+
+    kind: HeadKind
+    ridge: float
+    scan_weight: float
+    theta: FloatArray
+    offsets: FloatArray
+    training_force_rmse: float
+    held_out_force_rmse: float
+    training_energy_rmse: float
+    held_out_energy_rmse: float
+    effective_degrees_of_freedom: float
+    holes: list[str]
+    barrier: float
+
+    @staticmethod
+    def of(
+        kind: HeadKind,
+        ridge: float,
+        scan_weight: float,
+        theta: FloatArray,
+        training: NormalEquations,
+        held_out: NormalEquations,
+        ways: ScanEnergies | None,
+        degrees_of_freedom: float,
+    ) -> "Row":
+        """Return a theta with its errors and its holes."""
+        offsets = fitted_offsets(training.energies, theta)
+        whole = np.concatenate([theta, offsets])
+        return Row(
+            kind,
+            ridge,
+            scan_weight,
+            theta,
+            offsets,
+            training.forces.rms(theta),
+            held_out.forces.rms(theta),
+            training.energies.rms(whole),
+            held_out.energies.rms(whole),
+            degrees_of_freedom,
+            ways.holes(theta) if ways is not None else [],
+            ways.effective_barrier(theta) if ways is not None else float("nan"),
+        )
+
+    def numbers(self) -> dict[str, object]:
+        """Return what goes into summaries; None for what is not known."""
+        numbers: dict[str, object] = {
+            "head": self.kind,
+            "features": len(self.theta),
+            "ridge": self.ridge,
+            "scan_weight": self.scan_weight,
+            "training_force_rmse_meV_A": 1000.0 * self.training_force_rmse,
+            "held_out_force_rmse_meV_A": 1000.0 * self.held_out_force_rmse,
+            "training_energy_rmse_meV_atom": 1000.0 * self.training_energy_rmse,
+            "held_out_energy_rmse_meV_atom": 1000.0 * self.held_out_energy_rmse,
+            "effective_degrees_of_freedom": self.effective_degrees_of_freedom,
+            "holes": len(self.holes),
+            "barrier_eV": self.barrier,
+        }
+        return {key: None if _unknown(value) else value for key, value in numbers.items()}
+
+
+def _unknown(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A head with its whole ridge path, once for each weight of the scans."""
+
+    head: Nested
+    system: LinearSystem
+    spectrum: Spectrum
+    rows: list[Row]
+
+
+def candidate(
+    head: Nested,
+    training: NormalEquations,
+    held_out: NormalEquations,
+    along: ScanEnergies | None,
+    *,
+    weights: LabelWeights,
+    ridges: Sequence[float],
+    scan_weights: Sequence[float],
+) -> Candidate:
+    """Return a head's solutions over ridges and scan weights, from the sums alone.
+
+    Args:
+        head: inside the head that the sums are of.
+        training: sums of the frames to solve from.
+        held_out: sums of the frames that judge.
+        along: energies on scans, or None to look at none.
+        weights: of energies and virials beside forces.
+        ridges: relative to the scaled diagonal.
+        scan_weights: of missing slopes; only 0 is tried without scans.
+    """
+    own, judge = head.equations(training), head.equations(held_out)
+    ways = head.along(along) if along is not None and along.scans else None
+    system = linear_system(own, weights)
+    spectrum = diagonalize(system)
+
+    def row(theta: FloatArray, ridge: float, scan_weight: float) -> Row:
+        degrees = spectrum.effective_degrees_of_freedom(ridge)
+        kind = head.config.kind
+        return Row.of(kind, ridge, scan_weight, theta, own, judge, ways, degrees)
+
+    rows = [row(solve(system, spectrum, ridge), ridge, 0.0) for ridge in sorted(ridges)]
+    if ways is not None:
+        rising = RisingSolve(system, spectrum, ways)
+        best = min(found.held_out_force_rmse for found in rows)
+        near = [r.ridge for r in rows if r.held_out_force_rmse < NEAR * best]
+        for weight in scan_weights:
+            if weight > 0.0:
+                rows += [row(rising.theta(ridge, weight), ridge, weight) for ridge in near]
+    return Candidate(head, system, spectrum, rows)
+
+
+def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
+    """Return the row to ship, or None where the base is to stay.
+
+    Of the rows that beat the base on held-out forces and let atoms out of the data no more easily
+    (unless `allow_holes`), those within 5 % of the best are as good; of those the one with the
+    highest barrier, then the fewest effective degrees of freedom.
+    """
+    allowed = [
+        row
+        for row in rows
+        if row.held_out_force_rmse < base.held_out_force_rmse
+        and (allow_holes or not row.barrier < base.barrier)
+    ]
+    if not allowed:
+        return None
+    best = min(row.held_out_force_rmse for row in allowed)
+    as_good = [row for row in allowed if row.held_out_force_rmse <= AS_GOOD * best]
+    return min(as_good, key=lambda row: (-row.barrier, row.effective_degrees_of_freedom))

@@ -1,0 +1,108 @@
+"""Frames added to a finetune or taken out of it, by their normal equations alone."""
+
+import copy
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from fisher_mlip.data.frames import Frames
+from fisher_mlip.errors import InputError
+from fisher_mlip.fisher.finetune import Options, Solution, solve_all
+from fisher_mlip.fisher.gram_file import (
+    GRAM_NAME,
+    GramFile,
+    frame_hashes,
+    load_gram,
+    network_hash,
+    set_mixing,
+)
+from fisher_mlip.fisher.holes import scan_energies
+from fisher_mlip.fisher.normal_equations import accumulate
+from fisher_mlip.model.checkpoint import Checkpoint, load_checkpoint, torch_dtype
+from fisher_mlip.model.head import LinearHead
+from fisher_mlip.model.network import EquivariantNetwork
+
+How = Literal["add", "remove"]
+
+
+def update(
+    folder: Path,
+    frames: Frames,
+    how: How,
+    *,
+    options: Options | None = None,
+    device: str = "cpu",
+    advance: Callable[[int], object] = lambda n_frames: None,
+) -> Solution:
+    """Solve again with frames more or fewer; the network sees these frames and no others.
+
+    Args:
+        folder: a finetuned checkpoint with its `gram.safetensors`.
+        frames: to add, or to remove, with forces.
+        how: which of the two.
+        options: what is tried; heads larger than the one summed are left out.
+        device: where the Jacobians are computed.
+        advance: called with the number of frames just done.
+
+    Raises:
+        InputError: another model's sums, frames that are there already (or are not), or sums of
+            weighted frames.
+    """
+    checkpoint, gram = load_checkpoint(folder), load_gram(folder / GRAM_NAME)
+    if gram.network_hash != network_hash(checkpoint.network):
+        raise InputError(
+            f"'{folder / GRAM_NAME}' holds the normal equations of another model: its hash is "
+            f"{gram.network_hash[:8]}, expected {network_hash(checkpoint.network)[:8]}"
+        )
+    if gram.weighted:
+        raise InputError("frames were weighted when they were summed: none can be added or removed")
+    listed = _listed(gram, frames, how)
+    network = _network_of(checkpoint, gram, device)
+    elements = checkpoint.config.elements
+    virials = gram.training.virials.count > 0
+    relative = replace(frames, reference_energies=checkpoint.config.reference_energies)
+    change = accumulate(network, relative, elements, virials=virials, advance=advance)
+    sums = gram.training + change if how == "add" else gram.training - change
+    along = scan_energies(network, gram.scans, elements)
+    changed = replace(gram, training=sums, frames=listed)
+    base = Checkpoint(network, checkpoint.config)
+    return solve_all(base, copy.deepcopy(network), changed, along, options or Options(), "")
+
+
+def _listed(gram: GramFile, frames: Frames, how: How) -> list[str]:
+    """Return the frames' hashes after the change."""
+    there, new = Counter(gram.frames), Counter(frame_hashes(frames))
+    if how == "add":
+        for known, what in ((there, "summed"), (Counter(gram.held_out_frames), "held out")):
+            n_known = sum((known & new).values())
+            if n_known:
+                raise InputError(
+                    f"{n_known} of the {len(frames)} frames to add are among those {what}"
+                )
+        return gram.frames + frame_hashes(frames)
+    missing = sum((new - there).values())
+    if missing:
+        raise InputError(
+            f"{missing} of the {len(frames)} frames to remove are not among those summed"
+        )
+    if len(frames) == len(gram.frames):
+        raise InputError("expected to keep at least one frame, found all of them to remove")
+    return list((there - new).elements())
+
+
+def _network_of(checkpoint: Checkpoint, gram: GramFile, device: str) -> EquivariantNetwork:
+    """Return the pretrained network again, with the head whose features were summed."""
+    config = checkpoint.config
+    network = copy.deepcopy(checkpoint.network).to(device, torch_dtype(config.dtype))
+    network.readout.data = torch.from_numpy(gram.readout).to(network.readout)
+    network.shift.data = torch.from_numpy(gram.shift).to(network.shift)
+    network.head, network.samples = None, None
+    if gram.head.kind != "last-layer":
+        head = LinearHead(gram.head, config.model, len(config.elements))
+        network.head = head.to(network.energy_scale)
+        set_mixing(network, gram.mixing)
+    return network

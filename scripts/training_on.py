@@ -1,0 +1,56 @@
+"""Simply training on: gradient descent from a trained model, for a given time."""
+
+import copy
+import time
+
+import numpy as np
+import torch
+
+from fisher_mlip.config import TrainConfig
+from fisher_mlip.data.frames import Frames
+from fisher_mlip.model.checkpoint import Checkpoint
+from fisher_mlip.model.potential import evaluate
+from fisher_mlip.train.batches import join_batches, label_graphs
+from fisher_mlip.train.loss import force_matching_loss
+from fisher_mlip.train.metrics import errors
+
+BATCH = 5
+EMA = 0.99
+LEARNING_RATES = (3e-4, 1e-3, 3e-3)
+
+
+def trained_on(
+    base: Checkpoint, training: Frames, held_out: Frames, seconds: float, seed: int
+) -> Checkpoint:
+    """Return the model after `seconds` more of force matching.
+
+    Each learning rate gets all of the time (so the closed form's rival has thrice as much), and the
+    held-out frames choose among them and the base.
+    """
+    tried = [_trained(base, training, seconds, rate, seed) for rate in LEARNING_RATES]
+    return min([base, *tried], key=lambda c: errors(c.network, held_out, c.config).force_rmse)
+
+
+def _trained(
+    base: Checkpoint, training: Frames, seconds: float, rate: float, seed: int
+) -> Checkpoint:
+    network = copy.deepcopy(base.network).train()
+    averaged = copy.deepcopy(network)
+    config = TrainConfig(model=base.config.model)
+    samples = label_graphs(training, base.config)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate, amsgrad=True)
+    rng = np.random.default_rng(seed)
+    start = time.monotonic()
+    while (spent := (time.monotonic() - start) / seconds) < 1.0:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * 0.5 * (1.0 + np.cos(np.pi * spent)) + 1e-6
+        batch = join_batches([samples[i] for i in rng.choice(len(samples), BATCH, replace=False)])
+        loss = force_matching_loss(evaluate(network, batch.graph, training=True), batch, config)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimizer.step()
+        with torch.no_grad():
+            for mean, now in zip(averaged.parameters(), network.parameters(), strict=True):
+                mean.lerp_(now, 1.0 - EMA)
+    return Checkpoint(averaged.eval(), base.config)

@@ -1,0 +1,102 @@
+"""What choosing promises, and that rows are true to their thetas."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fisher_mlip.data.frames import Frames
+from fisher_mlip.fisher.holes import scan_energies
+from fisher_mlip.fisher.nesting import nested_head
+from fisher_mlip.fisher.normal_equations import accumulate
+from fisher_mlip.fisher.scans import make_scans
+from fisher_mlip.fisher.selection import Candidate, Row, candidate, choose
+from fisher_mlip.fisher.solve import LabelWeights, solve
+from fisher_mlip.model import Checkpoint
+
+ELEMENTS = [1, 6, 8]
+
+
+def row(held_out: float, barrier: float, degrees: float = 5.0) -> Row:
+    nothing = np.zeros(1)
+    return Row(
+        "last-layer", 1e-3, 0.0, nothing, nothing, 0.1, held_out, 0.1, 0.1, degrees, [], barrier
+    )
+
+
+BASE = row(0.10, 0.5)
+
+
+def test_the_base_stays_where_nothing_beats_it() -> None:
+    for allow in (False, True):
+        assert choose([row(0.10, 0.9), row(0.2, 3.0)], BASE, allow_holes=allow) is None
+        assert choose([], BASE, allow_holes=allow) is None
+
+
+def test_a_lower_barrier_is_not_shipped_unless_allowed() -> None:
+    better, safer = row(0.01, 0.49), row(0.09, 0.5)
+    assert choose([better], BASE, allow_holes=False) is None
+    assert choose([better, safer], BASE, allow_holes=False) is safer
+    assert choose([better, safer], BASE, allow_holes=True) is better
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_is_chosen_keeps_the_promise(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [row(*rng.uniform([0.05, 0.2], [0.12, 0.9])) for _ in range(30)]
+    chosen = choose(rows, BASE, allow_holes=False)
+    allowed = [r for r in rows if r.held_out_force_rmse < 0.10 and r.barrier >= 0.5]
+    assert (chosen is None) == (not allowed)
+    if chosen is not None:
+        assert chosen in allowed
+        best = min(r.held_out_force_rmse for r in allowed)
+        assert chosen.held_out_force_rmse < 1.2 * best
+
+
+def test_without_scans_the_error_alone_decides() -> None:
+    base, rows = row(0.1, math.nan), [row(0.09, math.nan), row(0.05, math.nan)]
+    assert choose(rows, base, allow_holes=False) is rows[1]
+
+
+@pytest.fixture(scope="module")
+def found(
+    random_checkpoint: Callable[..., Checkpoint],
+    labelled_by: Callable[..., Frames],
+    ethanol_frames: Frames,
+) -> Candidate:
+    """Half of the frames to solve from, half to judge, with scans."""
+    network = random_checkpoint("per-element").network
+    truth = labelled_by(random_checkpoint(seed=5), ethanol_frames)
+    parts = [accumulate(network, truth.subset(part), ELEMENTS) for part in (range(6), range(6, 12))]
+    along = scan_energies(network, make_scans(ethanol_frames, n_starts=1), ELEMENTS)
+    return candidate(
+        nested_head("last-layer", network.head, parts[0].n_features),
+        *parts,
+        along,
+        weights=LabelWeights(),
+        ridges=(1e-1, 1e-6),
+        scan_weights=(0.0, 1.0),
+    )
+
+
+def test_a_candidate_has_a_row_for_each_ridge_and_weight(found: Candidate) -> None:
+    tried = [(r.ridge, r.scan_weight) for r in found.rows]
+    assert tried == [(1e-6, 0.0), (1e-1, 0.0), (1e-6, 1.0), (1e-1, 1.0)]
+    plain = [r for r in found.rows if r.scan_weight == 0.0]
+    for each in plain:
+        np.testing.assert_array_equal(each.theta, solve(found.system, found.spectrum, each.ridge))
+    assert plain[0].training_force_rmse < plain[1].training_force_rmse
+    assert plain[0].effective_degrees_of_freedom > plain[1].effective_degrees_of_freedom
+    assert found.rows[2].theta.tolist() != plain[0].theta.tolist()
+    assert all(len(r.offsets) == 3 and np.isfinite(r.barrier) for r in found.rows)
+
+
+def test_numbers_are_ready_for_a_file(found: Candidate) -> None:
+    numbers = found.rows[0].numbers()
+    assert numbers["features"] == 4
+    assert numbers["held_out_force_rmse_meV_A"] == 1e3 * found.rows[0].held_out_force_rmse
+    unknown = replace(found.rows[0], barrier=math.nan, held_out_energy_rmse=math.nan).numbers()
+    assert unknown["barrier_eV"] is None
+    assert unknown["held_out_energy_rmse_meV_atom"] is None

@@ -1,0 +1,69 @@
+"""Sums are those of the rows; weights are repetitions; what is taken out is gone."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.fisher.sums import Sums
+
+N, D = 30, 4
+
+
+def rows(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    options = {"generator": generator, "dtype": torch.float64}
+    return torch.randn(N, D, **options), torch.randn(N, **options)
+
+
+def direct_rms(theta: FloatArray) -> float:
+    a, r = rows()
+    return float((r + a @ torch.from_numpy(theta)).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("theta", [np.zeros(D), np.array([0.3, -1.0, 2.0, 0.1])])
+def test_rms_is_that_of_residuals_plus_rows_times_theta(theta: FloatArray) -> None:
+    sums = Sums.of_rows(*rows(), torch.ones(N, dtype=torch.float64))
+    assert sums.rms(theta) == pytest.approx(direct_rms(theta), rel=1e-12)
+    assert sums.rms() == pytest.approx(direct_rms(np.zeros(D)), rel=1e-12)
+
+
+def test_sabotage_a_moment_of_the_other_sign_is_caught() -> None:
+    sums = Sums.of_rows(*rows(), torch.ones(N, dtype=torch.float64))
+    theta = np.array([0.3, -1.0, 2.0, 0.1])
+    printed = Sums(sums.gram, -sums.moment, sums.square, sums.weight, sums.count)
+    assert printed.rms(theta) != pytest.approx(direct_rms(theta), rel=1e-3)
+
+
+def test_weights_are_repetitions() -> None:
+    a, r = rows()
+    times = torch.arange(N) % 3
+    weighted = Sums.of_rows(a, r, times.double())
+    ones = torch.ones(int(times.sum()), dtype=torch.float64)
+    repeated = Sums.of_rows(a.repeat_interleave(times, 0), r.repeat_interleave(times), ones)
+    np.testing.assert_allclose(weighted.gram, repeated.gram, atol=1e-12)
+    np.testing.assert_allclose(weighted.moment, repeated.moment, atol=1e-12)
+    assert weighted.rms(np.ones(D)) == pytest.approx(repeated.rms(np.ones(D)))
+    assert weighted.count == N
+
+
+def test_rows_taken_out_are_gone() -> None:
+    one, other = (Sums.of_rows(*rows(k), torch.ones(N, dtype=torch.float64)) for k in (0, 1))
+    back = one + other - other
+    np.testing.assert_allclose(back.gram, one.gram, atol=1e-12)
+    np.testing.assert_allclose(back.moment, one.moment, atol=1e-12)
+    assert (back.count, back.weight) == (N, N)
+    assert back.rms() == pytest.approx(one.rms())
+
+
+def test_no_rows_have_no_rms() -> None:
+    assert math.isnan(Sums.zeros(D).rms())
+    assert math.isnan(Sums.zeros(D).rms(np.ones(D)))
+
+
+def test_scaled_weights_leave_the_rms() -> None:
+    sums = Sums.of_rows(*rows(), torch.ones(N, dtype=torch.float64))
+    assert sums.scaled(3.0).rms(np.ones(D)) == pytest.approx(sums.rms(np.ones(D)))
+    assert sums.scaled(3.0).weight == 3.0 * N
