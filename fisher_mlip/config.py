@@ -58,8 +58,8 @@ class HeadConfig(Config):
         kind: `last-layer`: one theta over the last layer's features; `per-element`: one for each
             element; `all-layers`: also the invariants of every layer; `products`: also products
             of channels.
-        product_channels: combinations of channels, per degree and layer, multiplied with each
-            other; 0 unless `products`.
+        product_channels: combinations of channels, per degree and layer but the last, multiplied
+            with each other; 0 unless `products`.
     """
 
     kind: HeadKind = "last-layer"

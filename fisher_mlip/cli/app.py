@@ -19,6 +19,7 @@ from fisher_mlip.cli.finetune import finetune
 from fisher_mlip.cli.info import info
 from fisher_mlip.cli.preset_help import PresetHelp
 from fisher_mlip.cli.quickstart import quickstart
+from fisher_mlip.cli.score_match import score_match
 from fisher_mlip.cli.simulate import simulate
 from fisher_mlip.cli.train import train
 from fisher_mlip.errors import InputError, UnstableRunError
@@ -26,7 +27,7 @@ from fisher_mlip.errors import InputError, UnstableRunError
 PIPELINE = "Pipeline: frames -> model -> artefact -> run -> report"
 ASIDE = "Around it"
 ORDER = (
-    *("data", "train", "finetune", "export", "simulate", "analyze"),
+    *("data", "train", "finetune", "score-match", "export", "simulate", "analyze"),
     *("quickstart", "info", "doctor"),
 )
 
@@ -110,7 +111,7 @@ def _exit_code(failure: BaseException) -> int:
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    PIPELINE: (train, finetune, export, simulate, analyze),
+    PIPELINE: (train, finetune, score_match, export, simulate, analyze),
     ASIDE: (quickstart, info, doctor),
 }
 app.add_typer(data_app, name="data", rich_help_panel=PIPELINE)

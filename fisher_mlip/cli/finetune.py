@@ -48,7 +48,7 @@ def finetune(
     ] = Head.AUTO,
     features: Annotated[
         int, typer.Option(min=1, help="Most features of a head; limits the products.")
-    ] = 2500,
+    ] = 3600,
     ridge: Annotated[
         float | None,
         typer.Option(min=0.0, help="Try this ridge and no other; 0: within the rank."),

@@ -38,7 +38,7 @@ from fisher_mlip.fisher.solve import LabelWeights, fitted_offsets
 from fisher_mlip.model.checkpoint import Checkpoint, save_checkpoint, torch_dtype
 from fisher_mlip.model.network import EquivariantNetwork
 
-BUDGET = 2500
+BUDGET = 3600
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ SCAN_WEIGHTS = (0.0, 1e-3, 3e-3, 1e-2)
 # Scans are weighted only where the data alone come within this factor of their best ridge.
 NEAR = 1.1
 # Held-out forces within this factor of the best are as good; the safer head is taken of those.
-AS_GOOD = 1.05
+AS_GOOD = 1.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +166,7 @@ def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
     """Return the row to ship, or None where the base is to stay.
 
     Of the rows that beat the base on held-out forces and let atoms out of the data no more easily
-    (unless `allow_holes`), those within 5 % of the best are as good; of those the one with the
+    (unless `allow_holes`), those within 3 % of the best are as good; of those the one with the
     highest barrier, then the fewest effective degrees of freedom.
     """
     allowed = [
@@ -179,4 +179,9 @@ def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
         return None
     best = min(row.held_out_force_rmse for row in allowed)
     as_good = [row for row in allowed if row.held_out_force_rmse <= AS_GOOD * best]
-    return min(as_good, key=lambda row: (-row.barrier, row.effective_degrees_of_freedom))
+    return min(as_good, key=_safest)
+
+
+def _safest(row: Row) -> tuple[float, float]:
+    barrier = 0.0 if math.isnan(row.barrier) else row.barrier
+    return -barrier, row.effective_degrees_of_freedom

@@ -94,11 +94,14 @@ class LinearHead(torch.nn.Module):
         self.n_species = n_species
         last = model.num_iterations - 1
         degrees = [model.max_degree if layer < last else 0 for layer in range(last + 1)]
+        # The last layer's products hardly say more: its scalars alone are left of it.
         blocks = [
-            LayerInvariants(model.features, degree, config.product_channels if layer < last else 0)
+            LayerInvariants(
+                model.features, degree, config.product_channels if layer < max(last, 1) else 0
+            )
             for layer, degree in enumerate(degrees)
         ]
-        readout = LayerInvariants(model.features, 0, config.product_channels)
+        readout = LayerInvariants(model.features, 0, 0)
         self.every_layer = config.kind != "per-element"
         chosen = [readout] if config.kind == "per-element" else [*blocks, readout]
         self.blocks = torch.nn.ModuleList(chosen)

@@ -48,7 +48,9 @@ def test_finetune_then_export(tmp_path: Path, checkpoint: Path, data: Path) -> N
 
 
 def test_a_given_ridge_is_used_as_it_is(tmp_path: Path, checkpoint: Path, data: Path) -> None:
-    code, output = run("finetune", checkpoint, data, "--ridge", 0.25, "-o", tmp_path / "head")
+    code, output = run(
+        "finetune", checkpoint, data, "--ridge", 0.25, "--no-scans", "-o", tmp_path / "head"
+    )
     assert code == 0, output
     summary = json.loads((tmp_path / "head" / "summary.json").read_text())
     assert {row["ridge"] for head in summary["heads"] for row in head["path"]} == {0.25}
@@ -117,7 +119,7 @@ def test_forces_alone_are_enough_to_finetune(
 ) -> None:
     path = tmp_path / "forces.xyz"
     write_frames(path, Frames(tuple(f.relabelled(energy=None) for f in ethanol_frames)))
-    code, output = run("finetune", checkpoint, path, "-o", tmp_path / "head")
+    code, output = run("finetune", checkpoint, path, "--no-scans", "-o", tmp_path / "head")
     assert code == 0, output
 
 
@@ -141,7 +143,9 @@ def test_numbers_that_cannot_be_are_refused(
 
 
 def test_a_ridge_of_zero_can_be_drawn(tmp_path: Path, checkpoint: Path, data: Path) -> None:
-    code, output = run("finetune", checkpoint, data, "--ridge", 0, "-o", tmp_path / "head")
+    code, output = run(
+        "finetune", checkpoint, data, "--ridge", 0, "--no-scans", "-o", tmp_path / "head"
+    )
     assert code == 0, output
 
 

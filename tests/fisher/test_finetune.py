@@ -188,12 +188,12 @@ def test_fewer_rows_than_features_solve_within_their_rank_and_say_so(
     base, truth = disturbed
     options = replace(PLAIN, kinds=("products",), budget=100, ridges=(0.0,))
     solution = finetune(base, truth.subset([0]), truth.subset([1, 2]), options=options)
-    # 27 force components less translations and rotations, of 75 features.
-    assert 0 < solution.candidates[0].spectrum.rank <= 21
+    rank, size = solution.candidates[0].spectrum.rank, solution.gram.training.n_features
+    # 27 force components less translations and rotations.
+    assert 0 < rank <= 21 < size
     assert solution.candidates[0].rows[0].training_force_rmse < 1e-6
     if solution.chosen is not None:
-        rank = solution.candidates[0].spectrum.rank
-        assert f"rank {rank} of 75" in " ".join(sentences(solution))
+        assert f"rank {rank} of {size}" in " ".join(sentences(solution))
 
 
 def test_frames_without_energies_still_solve(disturbed: tuple[Checkpoint, Frames]) -> None:
@@ -264,5 +264,5 @@ def test_frames_that_cannot_be_solved_from_are_refused(
 
 
 def test_a_budget_that_no_product_fits_in_is_refused(disturbed: tuple[Checkpoint, Frames]) -> None:
-    with pytest.raises(InputError, match="a budget of at least 57 features, found 20"):
+    with pytest.raises(InputError, match=r"a budget of at least \d+ features, found 20"):
         finetune(disturbed[0], *parts(disturbed[1]), options=replace(PLAIN, budget=20))

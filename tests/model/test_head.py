@@ -124,8 +124,9 @@ def test_columns_are_of_one_element_each() -> None:
     own = torch.from_numpy(np.searchsorted(ELEMENTS, FRAME.atomic_numbers))
     filled = found.abs().sum(dim=2) > 0
     assert torch.equal(filled, torch.nn.functional.one_hot(own, len(ELEMENTS)).bool())
-    # Three layers of 4 channels with degrees up to 2, 2, 0 and the readout: singles, then pairs.
-    assert n == 2 * (12 + 6 * 3) + 4 + (4 + 6)
+    # Three layers of 4 channels with degrees up to 2, 2, 0 and the readout; pairs of 3 channels
+    # in each of the first two.
+    assert n == 2 * (12 + 6 * 3) + 4 + 4
 
 
 def test_degree_zero_and_one_layer_have_heads_too() -> None:
