@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import covalent_radii
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import breadth_first_order, connected_components, shortest_path
+from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.model.graph import build_graph
@@ -54,10 +54,12 @@ class Connectivity:
         graph = self._graph(np.arange(len(self.i)))
         return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
-    def bonds_between(self) -> FloatArray:
-        """Return (n_atoms, n_atoms), the number of bonds on the shortest way; infinite if none."""
-        graph = self._graph(np.arange(len(self.i)))
-        return np.asarray(shortest_path(graph, directed=False, unweighted=True))
+    def within_two_bonds(self) -> set[tuple[int, int]]:
+        """Return the pairs of atoms, both ways round, that one bond or two join."""
+        graph = self._graph(np.arange(len(self.i))).tocsr()
+        graph = graph + graph.T
+        first, second = (graph + graph @ graph).nonzero()
+        return set(zip(first.tolist(), second.tolist(), strict=True))
 
     def vectors_from(self, atom: int) -> FloatArray:
         """Return (n_atoms, 3), from one atom to each of its molecule along bonds, Å; else zeros."""

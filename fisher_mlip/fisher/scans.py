@@ -6,9 +6,8 @@ not bonded are pushed together, and the frames' own quasi-harmonic modes are fol
 largest amplitude seen.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -17,8 +16,16 @@ from scipy.spatial.transform import Rotation
 from fisher_mlip.data.frames import FloatArray, Frame, Frames, IntArray
 from fisher_mlip.fisher.connectivity import Connectivity
 from fisher_mlip.fisher.modes import mode_scans
+from fisher_mlip.fisher.ranges import (
+    Arm,
+    Ranges,
+    angle_between,
+    arms_of,
+    contacts_of,
+    kind_of,
+)
 from fisher_mlip.fisher.scan import PART, Scan
-from fisher_mlip.model.graph import build_graph
+from fisher_mlip.fisher.starts import Start, start_of
 
 STEP = 0.08  # Å
 STRETCHED, COMPRESSED = 2.0, 0.6
@@ -30,6 +37,8 @@ BENT, STRAIGHT, N_ANGLES = 1.2, 3.1, 9
 # eV/Å that atoms which are not bonded must at least resist with.
 RESISTANCE = 0.2
 CONTACT = 0.6
+# Of the frames that say what has been seen.
+ATOMS_LOOKED_AT = 5000
 
 
 def make_scans(
@@ -45,11 +54,11 @@ def make_scans(
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(frames))
-    seen = _Seen.of(frames.subset(order[:300]))
+    seen = Ranges.of(_within(frames.subset(order), ATOMS_LOOKED_AT))
     scans: list[Scan] = list(mode_scans(frames))
     n_atoms = sum(frame.n_atoms for scan in scans for frame in scan.points)
     for index in order[:n_starts]:
-        start = frames[int(index)]
+        start = start_of(frames[int(index)], rng)
         found = [
             *_bond_scans(start, seen),
             *_bend_scans(start, seen),
@@ -64,86 +73,17 @@ def make_scans(
     return scans
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """Distances in the data, Å, by pair of elements.
-
-    Attributes:
-        bonds: (shortest, mean, longest) of bonds.
-        angles: (smallest, mean, largest), rad, by the element in the middle and the two others.
-        contacts: shortest distance of atoms three or more bonds apart.
-    """
-
-    bonds: dict[tuple[int, int], tuple[float, float, float]]
-    angles: dict[tuple[int, int, int], tuple[float, float, float]]
-    contacts: dict[tuple[int, int], float]
-
-    @staticmethod
-    def of(frames: Frames) -> "_Seen":
-        lengths: dict[tuple[int, int], list[float]] = defaultdict(list)
-        angles: dict[tuple[int, int, int], list[float]] = defaultdict(list)
-        contacts: dict[tuple[int, int], float] = {}
-        for frame in frames:
-            bonds = Connectivity.of(frame)
-            for i, j, length in zip(bonds.i, bonds.j, bonds.lengths, strict=True):
-                lengths[_kind(frame, i, j)].append(float(length))
-            for i, j, vector in _contacts(frame, bonds):
-                kind, length = _kind(frame, i, j), float(np.linalg.norm(vector))
-                contacts[kind] = min(length, contacts.get(kind, length))
-            for middle, i, j, angle in _angles(bonds):
-                angles[int(frame.atomic_numbers[middle]), *_kind(frame, i, j)].append(angle)
-        return _Seen(
-            {k: (min(v), float(np.mean(v)), max(v)) for k, v in lengths.items()},
-            {k: (min(v), float(np.mean(v)), max(v)) for k, v in angles.items()},
-            contacts,
-        )
+def _within(frames: Frames, max_atoms: int) -> Frames:
+    """Return the first frames that have no more than `max_atoms` atoms together, at least one."""
+    total = np.cumsum([frame.n_atoms for frame in frames])
+    return frames.subset(range(max(1, int(np.searchsorted(total, max_atoms, side="right")))))
 
 
-def _angles(bonds: Connectivity) -> Iterator[tuple[int, int, int, float]]:
-    """Yield the atom in the middle, the two others, and the angle, rad."""
-    for middle, around in _arms(bonds).items():
-        for one, other in combinations(around, 2):
-            yield middle, one.end, other.end, _angle(one.vector, other.vector)
-
-
-@dataclass(frozen=True, eq=False)
-class _Arm:
-    """A bond as seen from one of its atoms: its index, the other atom, the vector to it, Å."""
-
-    bond: int
-    end: int
-    vector: FloatArray
-
-
-def _arms(bonds: Connectivity) -> dict[int, list[_Arm]]:
-    """Return the bonds around each atom that has any."""
-    arms: dict[int, list[_Arm]] = defaultdict(list)
+def _bond_scans(start: Start, seen: Ranges) -> Iterator[Scan]:
+    frame, bonds = start.frame, start.bonds
     for bond, (i, j) in enumerate(zip(bonds.i.tolist(), bonds.j.tolist(), strict=True)):
-        arms[i].append(_Arm(bond, j, bonds.vectors[bond]))
-        arms[j].append(_Arm(bond, i, -bonds.vectors[bond]))
-    return arms
-
-
-def _kind(frame: Frame, i: int, j: int) -> tuple[int, int]:
-    first, second = sorted((int(frame.atomic_numbers[i]), int(frame.atomic_numbers[j])))
-    return first, second
-
-
-def _contacts(frame: Frame, bonds: Connectivity) -> Iterator[tuple[int, int, FloatArray]]:
-    """Yield pairs within 3.5 Å that are three or more bonds apart, with the vector i to j."""
-    graph = build_graph(frame, np.unique(frame.atomic_numbers).tolist(), 3.5)
-    vectors = graph.edge_vectors(graph.positions, graph.cells).numpy()
-    between = bonds.bonds_between()
-    for i, j, vector in zip(graph.receivers.tolist(), graph.senders.tolist(), vectors, strict=True):
-        if i < j and between[i, j] >= 3:
-            yield i, j, vector
-
-
-def _bond_scans(frame: Frame, seen: _Seen) -> Iterator[Scan]:
-    bonds = Connectivity.of(frame)
-    for bond, (i, j) in enumerate(zip(bonds.i.tolist(), bonds.j.tolist(), strict=True)):
-        kind = _kind(frame, i, j)
-        if kind not in seen.bonds:
+        kind = kind_of(frame, i, j)
+        if kind not in seen.bonds or not start.is_core[[i, j]].any():
             continue
         shortest, mean, longest = seen.bonds[kind]
         side = bonds.side_of(bond)
@@ -163,15 +103,17 @@ def _bond_scans(frame: Frame, seen: _Seen) -> Iterator[Scan]:
             )
 
 
-def _bend_scans(frame: Frame, seen: _Seen) -> Iterator[Scan]:
+def _bend_scans(start: Start, seen: Ranges) -> Iterator[Scan]:
     """Close and open each angle by turning the smaller arm about the atom in the middle."""
-    bonds = Connectivity.of(frame)
-    for middle, around in _arms(bonds).items():
+    frame, bonds = start.frame, start.bonds
+    for middle, around in arms_of(bonds).items():
+        if not start.is_core[middle]:
+            continue
         sides = {arm.bond: bonds.side_of(arm.bond) for arm in around}
         for pair in combinations(around, 2):
             # An arm can turn where it is the smaller side of its bond.
             free = [arm for arm in pair if arm.end in sides[arm.bond]]
-            kind = (int(frame.atomic_numbers[middle]), *_kind(frame, pair[0].end, pair[1].end))
+            kind = (int(frame.atomic_numbers[middle]), *kind_of(frame, pair[0].end, pair[1].end))
             if not free or kind not in seen.angles:
                 continue
             turned = min(free, key=lambda arm: len(sides[arm.bond]))
@@ -180,7 +122,7 @@ def _bend_scans(frame: Frame, seen: _Seen) -> Iterator[Scan]:
             if np.linalg.norm(axis) < 1e-3:
                 continue
             least, mean, most = seen.angles[kind]
-            now = _angle(*(arm.vector for arm in pair))
+            now = angle_between(*(arm.vector for arm in pair))
             for edge, last in ((least, mean - BENT), (most, min(mean + BENT, STRAIGHT))):
                 angles = np.linspace(edge, last, N_ANGLES)
                 if abs(last - mean) <= abs(edge - mean):
@@ -192,15 +134,10 @@ def _bend_scans(frame: Frame, seen: _Seen) -> Iterator[Scan]:
                 yield Scan("bend", name, points, path, PART * np.diff(well))
 
 
-def _angle(one: FloatArray, other: FloatArray) -> float:
-    cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
-    return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
-
-
 def _turned(
     frame: Frame,
     bonds: Connectivity,
-    arm: _Arm,
+    arm: Arm,
     side: IntArray,
     axis: FloatArray,
     angles: FloatArray,
@@ -219,16 +156,18 @@ def _turned(
     return tuple(points)
 
 
-def _contact_scans(frame: Frame, seen: _Seen) -> Iterator[Scan]:
+def _contact_scans(start: Start, seen: Ranges) -> Iterator[Scan]:
     """Push the closest pair of each kind of atoms together, with all that is fixed to either.
 
     Atoms of two molecules bring their molecules; atoms of one molecule come alone.
     """
-    bonds = Connectivity.of(frame)
+    frame, bonds = start.frame, start.bonds
     molecules = bonds.molecules()
     closest: dict[tuple[tuple[int, int], bool], tuple[int, int, FloatArray]] = {}
-    for i, j, vector in _contacts(frame, bonds):
-        key = (_kind(frame, i, j), bool(molecules[i] == molecules[j]))
+    for i, j, vector in contacts_of(frame, bonds):
+        if not start.is_core[[i, j]].any():
+            continue
+        key = (kind_of(frame, i, j), bool(molecules[i] == molecules[j]))
         if key not in closest or np.linalg.norm(vector) < np.linalg.norm(closest[key][2]):
             closest[key] = (i, j, vector)
     for (kind, inside), (i, j, vector) in closest.items():

@@ -165,21 +165,25 @@ def candidate(
 def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
     """Return the row to ship, or None where the base is to stay.
 
-    Of the rows that beat the base on held-out forces and let atoms out of the data no more easily
-    (unless `allow_holes`), those within 3 % of the best are as good; of those the one with the
-    highest barrier, then the fewest effective degrees of freedom.
+    Of the rows that beat the base on held-out forces and have neither more holes nor a lower
+    barrier before them (unless `allow_holes`), those within 3 % of the best are as good; of those
+    the one with the highest barrier, then the fewest effective degrees of freedom.
     """
     allowed = [
         row
         for row in rows
         if row.held_out_force_rmse < base.held_out_force_rmse
-        and (allow_holes or not row.barrier < base.barrier)
+        and (allow_holes or _is_as_safe(row, base))
     ]
     if not allowed:
         return None
     best = min(row.held_out_force_rmse for row in allowed)
     as_good = [row for row in allowed if row.held_out_force_rmse <= AS_GOOD * best]
     return min(as_good, key=_safest)
+
+
+def _is_as_safe(row: Row, base: Row) -> bool:
+    return len(row.holes) <= len(base.holes) and not row.barrier < base.barrier
 
 
 def _safest(row: Row) -> tuple[float, float]:

@@ -44,12 +44,13 @@ def test_ethanol_falls_into_its_fragments() -> None:
     assert sides(ETHANOL) == expected
 
 
-def test_bonds_between_atoms_are_counted_on_the_shortest_way() -> None:
-    between = Connectivity.of(ETHANOL).bonds_between()
-    assert (between[8, 5], between[3, 4], between[2, 8], between[1, 1]) == (4, 2, 1, 0)
+def test_pairs_within_two_bonds() -> None:
+    near = Connectivity.of(ETHANOL).within_two_bonds()
+    assert {(2, 8), (8, 2), (3, 4), (0, 8), (1, 2)} < near
+    assert not {(8, 5), (5, 8), (8, 1), (2, 6)} & near
     two = np.concatenate([ETHANOL.positions, ETHANOL.positions + 8.0])
     both = Connectivity.of(Frame(np.tile(ETHANOL.atomic_numbers, 2), two))
-    assert np.isinf(both.bonds_between()[0, 9])
+    assert not any(i // 9 != j // 9 for i, j in both.within_two_bonds())
     assert both.molecules().tolist() == [0] * 9 + [1] * 9
 
 

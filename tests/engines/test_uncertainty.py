@@ -1,0 +1,66 @@
+"""Uncertainty along a real run: what `analyze` says is what the eager model says of its frames."""
+
+from pathlib import Path
+
+import mdtraj
+import numpy as np
+import pytest
+
+from fisher_mlip.analysis import AnalysisConfig, analyze_runs
+from fisher_mlip.analysis.summary import summarize_run
+from fisher_mlip.config import SimulateConfig
+from fisher_mlip.data.frames import FloatArray, Frame, Frames
+from fisher_mlip.export import write_artefact
+from fisher_mlip.model import Checkpoint, graph_of_frames
+from fisher_mlip.model.uncertainty import estimate_uncertainty
+from fisher_mlip.simulate import run_simulation
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, fitted_checkpoint: Checkpoint) -> Path:
+    folder = tmp_path_factory.mktemp("uncertainty")
+    (folder / "model").mkdir()
+    write_artefact(folder / "model", fitted_checkpoint)
+    config = SimulateConfig(
+        model=str(folder / "model"),
+        molecules=3,
+        temperature=300.0,
+        steps=20,
+        report_interval=2,
+        trajectory_interval=5,
+        checkpoint_interval=20,
+        device="cpu",
+    )
+    run_simulation(config, folder / "run")
+    return folder / "run"
+
+
+def spread_of(checkpoint: Checkpoint, run: Path, frame: int) -> FloatArray:
+    """Return the force uncertainty of each atom of a trajectory's frame by the eager model."""
+    trajectory = mdtraj.load(str(run / "trajectory.dcd"), top=str(run / "topology.pdb"))
+    numbers = np.array([atom.element.number for atom in trajectory.topology.atoms])
+    found = Frames((Frame(numbers, 10.0 * trajectory.xyz[frame].astype(np.float64)),))
+    graph = graph_of_frames(found, checkpoint.config.elements, checkpoint.network.cutoff)
+    forces = estimate_uncertainty(checkpoint.network, graph).forces
+    assert forces is not None
+    return np.asarray(forces.numpy())
+
+
+def test_is_that_of_the_eager_model(run: Path, fitted_checkpoint: Checkpoint) -> None:
+    report = analyze_runs([run], config=AnalysisConfig(uncertainty_frames=2))
+    found = report.runs[0].uncertainty
+    assert found is not None
+    np.testing.assert_allclose(found.time_ps, [0.005, 0.02])
+    assert found.n_atoms == 27
+    for k, frame in enumerate((0, 3)):
+        expected = spread_of(fitted_checkpoint, run, frame)
+        assert found.median[k] == pytest.approx(np.median(expected), rel=1e-6)
+        assert found.largest[k] == pytest.approx(expected.max(), rel=1e-6)
+        assert found.largest[k] != pytest.approx(1.001 * expected.max(), rel=1e-6)
+    assert len(summarize_run(report.runs[0])["force_uncertainty_median_meV_A"]) == 2
+
+
+def test_is_left_out_unless_asked_for(run: Path) -> None:
+    found = analyze_runs([run]).runs[0]
+    assert found.uncertainty is None
+    assert not [key for key in summarize_run(found) if "uncertainty" in key]
