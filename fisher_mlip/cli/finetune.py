@@ -3,7 +3,7 @@
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -69,6 +69,14 @@ def finetune(
     allow_holes: Annotated[
         bool, typer.Option(help="Ship a head with lower barriers out of the data than its base.")
     ] = False,
+    calculator: Annotated[
+        str,
+        typer.Option(help="ASE calculator of the data's method: labels the worst scan points."),
+    ] = "",
+    calculator_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the calculator; repeatable.")
+    ] = None,
+    worst: Annotated[int, typer.Option(min=1, help="Points that --calculator labels.")] = 40,
     update: Annotated[
         Update | None,
         typer.Option(help="CHECKPOINT is a finetune: add DATA to it, or remove DATA from it."),
@@ -109,10 +117,8 @@ def finetune(
     if update is not None:
         refuse_beside_update({"held-out": held_out, "reweight": reweight, "dtype": dtype})
     e0s = load_checkpoint(checkpoint).config.reference_energies
+    engine = named_calculator(calculator, calculator_option or [])
     frames = read_with_forces(data, e0s, npz_unit, trust_units=trust_units)
-    judges = None
-    if held_out is not None:
-        judges = read_with_forces(held_out, e0s, npz_unit, trust_units=trust_units)
     options = Options(
         kinds=tuple(kind for kind in KINDS if head in (Head.AUTO, kind)),
         budget=features,
@@ -125,18 +131,54 @@ def finetune(
     if update is not None:
         solution = updated(checkpoint, frames, update, options, device.resolve())
     else:
-        training, chosen = parts(frames, judges, held_out_fraction, seed)
+        judges = None
+        if held_out is not None:
+            judges = read_with_forces(held_out, e0s, npz_unit, trust_units=trust_units)
+        divided = parts(frames, judges, held_out_fraction, seed)
         solution = solved(
-            checkpoint,
-            training,
-            chosen,
-            options,
-            device=device.resolve(),
-            dtype=dtype,
-            reweight=reweight,
+            checkpoint, *divided, options, device=device.resolve(), dtype=dtype, reweight=reweight
         )
     report(solution)
+    if engine is not None:
+        solution = with_worst_labelled(solution, engine, worst, options, device.resolve())
+        report(solution)
     wrote(*save(folder, solution, checkpoint, overwrite=overwrite))
+
+
+def named_calculator(name: str, options: list[str]) -> Any:
+    """Return the calculator, None where none is named; refused before anything is computed."""
+    from fisher_mlip.data.calculators import build_calculator, parse_options
+
+    return build_calculator(name, parse_options(options)) if name else None
+
+
+def with_worst_labelled(
+    solution: "Solution", calculator: Any, n_points: int, options: "Options", device: str
+) -> "Solution":
+    """Label the worst points outside the data, forces only, and solve again with them."""
+    from fisher_mlip.data import Frames
+    from fisher_mlip.data.labeling import label_frames
+    from fisher_mlip.fisher.update import changed
+    from fisher_mlip.fisher.worst import worst_points
+
+    points = worst_points(solution, n_points)
+    if len(points) == 0:
+        console.print("no holes on the scans: nothing to label")
+        return solution
+    with progress_bar("labels", len(points)) as advance:
+        labelled = label_frames(points, calculator, skip_failed=True, advance=advance).frames
+    # Its energies may count from another zero than the data's; forces do not.
+    bare = Frames(tuple(frame.relabelled(energy=None, stress=None) for frame in labelled))
+    with progress_bar("Jacobians", len(bare)) as advance:
+        return changed(
+            solution.checkpoint,
+            solution.gram,
+            bare,
+            "add",
+            options=options,
+            device=device,
+            advance=advance,
+        )
 
 
 def refuse_beside_update(given: "dict[str, object]") -> None:

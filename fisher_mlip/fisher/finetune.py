@@ -77,6 +77,7 @@ class Solution:
         chosen: the row that is shipped, or None where the pretrained model was best.
         base: the row of the pretrained model itself.
         training_hash: of the frames solved from.
+        along: energies on the scans, of the largest head.
     """
 
     checkpoint: Checkpoint
@@ -85,6 +86,7 @@ class Solution:
     chosen: Row | None
     base: Row
     training_hash: str
+    along: ScanEnergies
 
     @property
     def shipped(self) -> Row:
@@ -109,10 +111,11 @@ class Solution:
 
     def brief(self) -> dict[str, Any]:
         """Return the numbers that a checkpoint keeps of its making."""
+        base = self.base.numbers() | {"head": "pretrained", "features": 0}
         return {
             "kept_pretrained": self.chosen is None,
-            "chosen": self.shipped.numbers(),
-            "base": self.base.numbers(),
+            "chosen": base if self.chosen is None else self.chosen.numbers(),
+            "base": base,
             "frames": self.gram.training.n_frames,
             "force_components": self.gram.training.forces.count,
             "training_hash": self.training_hash,
@@ -236,7 +239,7 @@ def solve_all(
     own = _with_head(checkpoint, network, config, chosen or base)
     if chosen is not None and found is not None and options.sampled_heads:
         own = _with_samples(own, gram, found, chosen, options.sampled_heads)
-    solution = Solution(own, gram, candidates, chosen, base, training_hash)
+    solution = Solution(own, gram, candidates, chosen, base, training_hash, along)
     return Solution(**{**solution.__dict__, "checkpoint": _with_provenance(own, solution)})
 
 

@@ -58,6 +58,20 @@ def update(
             f"'{folder / GRAM_NAME}' holds the normal equations of another model: its hash is "
             f"{gram.network_hash[:8]}, expected {network_hash(checkpoint.network)[:8]}"
         )
+    return changed(checkpoint, gram, frames, how, options=options, device=device, advance=advance)
+
+
+def changed(
+    checkpoint: Checkpoint,
+    gram: GramFile,
+    frames: Frames,
+    how: How,
+    *,
+    options: Options | None = None,
+    device: str = "cpu",
+    advance: Callable[[int], object] = lambda n_frames: None,
+) -> Solution:
+    """Return the solution with frames more or fewer, from the sums of the one there is."""
     if gram.weighted:
         raise InputError("frames were weighted when they were summed: none can be added or removed")
     listed = _listed(gram, frames, how)
@@ -68,9 +82,9 @@ def update(
     change = accumulate(network, relative, elements, virials=virials, advance=advance)
     sums = gram.training + change if how == "add" else gram.training - change
     along = scan_energies(network, gram.scans, elements)
-    changed = replace(gram, training=sums, frames=listed)
+    after = replace(gram, training=sums, frames=listed)
     base = Checkpoint(network, checkpoint.config)
-    return solve_all(base, copy.deepcopy(network), changed, along, options or Options(), "")
+    return solve_all(base, copy.deepcopy(network), after, along, options or Options(), "")
 
 
 def _listed(gram: GramFile, frames: Frames, how: How) -> list[str]:

@@ -204,3 +204,22 @@ def test_frames_are_reweighted_to_another_temperature(
     code, output = run(tmp_path / "near", frames, "--update", "remove", "-o", tmp_path / "less")
     assert code == 2
     assert "frames were weighted when they were summed" in output
+
+
+def test_the_worst_points_are_labelled_and_added(base: Path, data: Path, tmp_path: Path) -> None:
+    plain = solved(base, data, tmp_path / "plain", "--head", "all-layers")
+    options = ("--head", "all-layers", "--calculator", "opls-ethanol", "--worst", "6")
+    labelled = solved(base, data, tmp_path / "labelled", *options)
+    assert plain["base"]["holes"] > 0
+    assert plain["frames"] < labelled["frames"] <= plain["frames"] + 6
+
+
+def test_a_calculator_that_is_not_there_is_refused_first(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "refused"
+    code, output = run(base, data / "first.xyz", "--calculator", "nothing:There", "-o", target)
+    assert code == 2
+    assert "nothing" in output
+    assert "Jacobians" not in output
+    assert not target.exists()
