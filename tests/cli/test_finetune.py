@@ -97,7 +97,8 @@ def test_every_head_is_tried_and_the_tables_are_printed(
     assert found["chosen"][name] <= found["base"][name]
     assert found["kept_pretrained"] == (found["chosen"][name] == found["base"][name])
     assert found["chosen"]["barrier_eV"] >= found["base"]["barrier_eV"]
-    assert load_checkpoint(tmp_path / "head").config.head.kind == found["chosen"]["head"]
+    shipped = "last-layer" if found["kept_pretrained"] else found["chosen"]["head"]
+    assert load_checkpoint(tmp_path / "head").config.head.kind == shipped
     assert load_checkpoint(tmp_path / "head").metrics
 
 
