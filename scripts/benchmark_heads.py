@@ -20,6 +20,7 @@ from rich.table import Table
 from rmd17_bases import Base, base_model
 from training_on import trained_on
 
+from fisher_mlip.allocator import keep_large_blocks
 from fisher_mlip.fisher import Options, finetune
 from fisher_mlip.model.checkpoint import Checkpoint
 from fisher_mlip.train.metrics import errors
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/heads"), help="of base models")
     parser.add_argument("--dynamics", action="store_true", help="survival at 1000 K instead")
     options = parser.parse_args()
+    keep_large_blocks()
     kinds = DYNAMICS_KINDS if options.dynamics else ACCURACY_KINDS
     found = measured(options, kinds, dynamics if options.dynamics else accuracy)
     means = {

@@ -11,6 +11,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from fisher_mlip.allocator import keep_large_blocks
 from fisher_mlip.data import read_frames
 from fisher_mlip.data.checks import check_trainable
 from fisher_mlip.fisher import finetune
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=540.0, help="of training")
     parser.add_argument("--output", type=Path, help="checkpoint folder to keep; default: none")
     options = parser.parse_args()
+    keep_large_blocks()
     with tempfile.TemporaryDirectory() as scratch:
         output = options.output or Path(scratch) / "base"
         measured = benchmark(options.data, options.frames, options.seconds, output)

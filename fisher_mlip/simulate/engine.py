@@ -19,6 +19,7 @@ from fisher_mlip.export import Artefact
 from fisher_mlip.simulate.platform import choose_platform
 from fisher_mlip.simulate.systems import MolecularSystem
 from fisher_mlip.simulate.velocities import half_step_back, maxwell_boltzmann
+from fisher_mlip.threads import use_fastest_threads
 from fisher_mlip.units import NM_PER_ANGSTROM
 from openmm_plugin import molecule_bonds, torch_force
 
@@ -79,6 +80,11 @@ def set_start(simulation: Simulation, molecular: MolecularSystem, config: Simula
     if config.ensemble == "nve":
         velocities = half_step_back(velocities, forces, masses, config.timestep * PS_PER_FS)
     simulation.context.setVelocities(velocities)
+
+
+def choose_threads(simulation: Simulation) -> None:
+    """Let torch use as many threads as make a step of this system fastest."""
+    use_fastest_threads(lambda: context_forces(simulation.context))
 
 
 def context_forces(context: Context) -> FloatArray:

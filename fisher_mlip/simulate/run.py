@@ -16,7 +16,7 @@ from fisher_mlip.simulate.checkpoints import (
 )
 from fisher_mlip.simulate.cutting import cut_rows, cut_trajectory
 from fisher_mlip.simulate.driving import Run, drive
-from fisher_mlip.simulate.engine import build_simulation, noise_seed, set_start
+from fisher_mlip.simulate.engine import build_simulation, choose_threads, noise_seed, set_start
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
 from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.reporting import attach_reporters
@@ -72,6 +72,7 @@ def _start(
         show_note(molecular.note)
     simulation = build_simulation(molecular, artefact, config, noise_seed(config.seed, 0))
     set_start(simulation, molecular, config)
+    choose_threads(simulation)
     segments: Segments = [{"file": folder.segment(1).name, "first_step": 0}]
     with whole_folder(folder.path, overwrite=overwrite) as partial:
         write_description(RunFolder(partial), molecular, artefact, config)
@@ -89,6 +90,7 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     seed = noise_seed(config.seed, state.getStepCount())
     simulation = build_simulation(molecular, artefact, config, seed)
     step = load_checkpoint(simulation, folder)
+    choose_threads(simulation)
     append = step > 0
     if append:
         cut_rows(folder.ledger, step, config.report_interval)

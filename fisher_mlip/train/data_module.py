@@ -7,7 +7,13 @@ from lightning.pytorch import LightningDataModule
 
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.model.checkpoint import CheckpointConfig
-from fisher_mlip.train.batches import Batch, OrderedBatches, ShuffledBatches, label_frames
+from fisher_mlip.train.batches import (
+    Batch,
+    OrderedBatches,
+    ShuffledBatches,
+    join_batches,
+    label_frames,
+)
 from fisher_mlip.train.metrics import ATOMS_PER_BATCH
 
 
@@ -30,6 +36,10 @@ class TrainingData(LightningDataModule):
         self.batch_size = batch_size
         self.seed = seed
         self.shuffled: ShuffledBatches | None = None
+
+    def first_batch(self) -> Batch:
+        """Return a batch of the usual size, in no particular order."""
+        return join_batches(self.training[: self.batch_size])
 
     def train_dataloader(self) -> ShuffledBatches:
         """Return the training batches of this process."""

@@ -25,6 +25,7 @@ from fisher_mlip.model.checkpoint import (
     save_checkpoint,
 )
 from fisher_mlip.products import locked_folder, write_summary
+from fisher_mlip.threads import use_fastest_threads
 from fisher_mlip.train.averaging import AveragedWeights
 from fisher_mlip.train.batches import label_graphs
 from fisher_mlip.train.checkpoint_io import SafetensorsIO
@@ -82,6 +83,8 @@ def train_model(
             write_yaml(output / ORDER_NAME, order.model_dump(mode="json"))
         record = TrainingRecord(output, config, checkpoint, interruption, identity, show)
         trainer = _trainer(config, output, record)
+        if not _uses_gpu(config):
+            use_fastest_threads(lambda: module.trial_step(data.first_batch()))
         _fit(trainer, module, data, state, interruption)
         _finish(trainer, training, validation, record)
     if interruption.wanted:
@@ -159,8 +162,12 @@ def _data_and_module(
     return data, ForceMatching(network, config)
 
 
+def _uses_gpu(config: TrainConfig) -> bool:
+    return config.device != "cpu" and torch.cuda.is_available()
+
+
 def _trainer(config: TrainConfig, output: Path, record: TrainingRecord) -> Trainer:
-    on_gpu = config.device != "cpu" and torch.cuda.is_available()
+    on_gpu = _uses_gpu(config)
     averaging = [AveragedWeights(config.ema_decay)] if config.ema_decay > 0.0 else []
     callbacks: list[Callback] = [record, *averaging]
     return Trainer(

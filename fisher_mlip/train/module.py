@@ -68,6 +68,11 @@ class ForceMatching(LightningModule):
         self.training_loss += torch.stack([loss.detach(), torch.ones_like(loss)])
         return loss
 
+    def trial_step(self, batch: Batch) -> None:
+        """Do the work of a step and leave no trace of it, to see how long it takes."""
+        torch.autograd.backward(self._loss(batch, ErrorSums(), training=True))
+        self.zero_grad()
+
     def on_validation_epoch_start(self) -> None:
         """Start the validation's sums."""
         self.validation_loss = torch.zeros(2, dtype=torch.float64, device=self.device)
