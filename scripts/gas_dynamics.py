@@ -9,7 +9,7 @@ from ase.data import atomic_masses
 
 from fisher_mlip.data.frames import FloatArray, Frames
 from fisher_mlip.export.artefact import pairs_within_molecules
-from fisher_mlip.fisher.connectivity import Connectivity
+from fisher_mlip.fisher.outside.connectivity import Connectivity
 from fisher_mlip.model.checkpoint import Checkpoint
 from fisher_mlip.model.graph import species_of
 from fisher_mlip.units import BOLTZMANN_EV_PER_K, EV_PER_AMU_ANGSTROM2_PER_FS2

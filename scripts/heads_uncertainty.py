@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
-from fisher_mlip.fisher.scans import make_scans
+from fisher_mlip.fisher.outside.scans import make_scans
 from fisher_mlip.model.checkpoint import Checkpoint
 from fisher_mlip.model.graph import graph_of_frames
 from fisher_mlip.model.potential import evaluate

@@ -2,9 +2,8 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,105 +20,21 @@ from fisher_mlip.fisher.gram_file import (
     save_gram,
 )
 from fisher_mlip.fisher.heads import attach_head, head_within, set_samples, set_theta
-from fisher_mlip.fisher.holes import ScanEnergies, scan_energies
 from fisher_mlip.fisher.nesting import KINDS, nested_head
 from fisher_mlip.fisher.normal_equations import NormalEquations, accumulate
+from fisher_mlip.fisher.outside.holes import ScanEnergies, scan_energies
+from fisher_mlip.fisher.outside.scans import make_scans
 from fisher_mlip.fisher.posterior import posterior
-from fisher_mlip.fisher.scans import make_scans
 from fisher_mlip.fisher.selection import (
-    RIDGES,
-    SCAN_WEIGHTS,
     Candidate,
     Row,
     candidate,
     choose,
 )
-from fisher_mlip.fisher.solve import LabelWeights, fitted_offsets
+from fisher_mlip.fisher.solution import Options, Solution
+from fisher_mlip.fisher.solve import fitted_offsets
 from fisher_mlip.model.checkpoint import Checkpoint, save_checkpoint, torch_dtype
 from fisher_mlip.model.network import EquivariantNetwork
-
-BUDGET = 3600
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is tried.
-
-    Attributes:
-        kinds: heads to choose from.
-        budget: most features of a head.
-        ridges: relative to the scaled diagonal of T.
-        scan_weights: of slopes missing on the scans, beside forces; (0,) leaves theta to the data.
-        label_weights: of energies and virials beside forces.
-        look_outside: make scans at all.
-        sampled_heads: deviations of theta that tell the model's uncertainty; 0 for none.
-        allow_holes: ship a head that lets atoms out of the data more easily than its base.
-    """
-
-    kinds: Sequence[HeadKind] = KINDS
-    budget: int = BUDGET
-    ridges: Sequence[float] = RIDGES
-    scan_weights: Sequence[float] = SCAN_WEIGHTS
-    label_weights: LabelWeights = field(default_factory=LabelWeights)
-    look_outside: bool = True
-    allow_holes: bool = False
-    sampled_heads: int = 16
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """What the closed form found.
-
-    Attributes:
-        checkpoint: the model with its head and energy shifts.
-        gram: the sums, with what adding frames to them needs.
-        candidates: each head's ridge paths.
-        chosen: the row that is shipped, or None where the pretrained model was best.
-        base: the row of the pretrained model itself.
-        training_hash: of the frames solved from.
-        along: energies on the scans, of the largest head.
-    """
-
-    checkpoint: Checkpoint
-    gram: GramFile
-    candidates: list[Candidate]
-    chosen: Row | None
-    base: Row
-    training_hash: str
-    along: ScanEnergies
-
-    @property
-    def shipped(self) -> Row:
-        """The numbers of the model as it is now."""
-        return self.chosen or self.base
-
-    def summary(self) -> dict[str, Any]:
-        """Return the numbers for `summary.json`."""
-        return {
-            **self.brief(),
-            "heads": [
-                {
-                    "head": c.head.config.kind,
-                    "features": len(c.system.moment),
-                    "rank": c.spectrum.rank,
-                    "condition": c.spectrum.condition,
-                    "path": [row.numbers() for row in c.rows],
-                }
-                for c in self.candidates
-            ],
-        }
-
-    def brief(self) -> dict[str, Any]:
-        """Return the numbers that a checkpoint keeps of its making."""
-        base = self.base.numbers() | {"head": "pretrained", "features": 0}
-        return {
-            "kept_pretrained": self.chosen is None,
-            "chosen": base if self.chosen is None else self.chosen.numbers(),
-            "base": base,
-            "frames": self.gram.training.n_frames,
-            "force_components": self.gram.training.forces.count,
-            "training_hash": self.training_hash,
-        }
 
 
 def finetune(

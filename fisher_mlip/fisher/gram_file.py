@@ -17,8 +17,8 @@ from fisher_mlip.config import HeadConfig
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.normal_equations import NormalEquations
-from fisher_mlip.fisher.scan import Scan
-from fisher_mlip.fisher.scan_store import scan_arrays, scans_of
+from fisher_mlip.fisher.outside.scan import Scan
+from fisher_mlip.fisher.outside.scan_store import scan_arrays, scans_of
 from fisher_mlip.fisher.sums import Sums
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.products import write_bytes

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from fisher_mlip.config import HeadConfig, HeadKind
-from fisher_mlip.fisher.holes import ScanEnergies
 from fisher_mlip.fisher.normal_equations import NormalEquations
+from fisher_mlip.fisher.outside.holes import ScanEnergies
 from fisher_mlip.fisher.sums import Sums
 from fisher_mlip.model.head import LayerInvariants, LinearHead
 

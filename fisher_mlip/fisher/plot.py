@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from fisher_mlip.figures import COLORS, figure
-from fisher_mlip.fisher.finetune import Solution
 from fisher_mlip.fisher.nesting import KINDS
+from fisher_mlip.fisher.solution import Solution
 from fisher_mlip.products import whole_file
 
 PLOT_NAME = "ridge_path.png"

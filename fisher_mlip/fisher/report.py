@@ -2,8 +2,8 @@
 
 import math
 
-from fisher_mlip.fisher.finetune import Solution
 from fisher_mlip.fisher.selection import Row
+from fisher_mlip.fisher.solution import Solution
 
 Table = tuple[str, list[str], list[list[str]]]
 COLUMNS = ["F\ntrain", "F held\nout", "E\ntrain", "E held\nout", "eff.\ndof", "holes", "barrier"]

@@ -8,9 +8,9 @@ import numpy as np
 
 from fisher_mlip.config import HeadKind
 from fisher_mlip.data.frames import FloatArray
-from fisher_mlip.fisher.holes import RisingSolve, ScanEnergies
 from fisher_mlip.fisher.nesting import Nested
 from fisher_mlip.fisher.normal_equations import NormalEquations
+from fisher_mlip.fisher.outside.holes import RisingSolve, ScanEnergies
 from fisher_mlip.fisher.solve import (
     LabelWeights,
     LinearSystem,

@@ -11,7 +11,7 @@ import torch
 
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.errors import InputError
-from fisher_mlip.fisher.finetune import Options, Solution, solve_all
+from fisher_mlip.fisher.finetune import solve_all
 from fisher_mlip.fisher.gram_file import (
     GRAM_NAME,
     GramFile,
@@ -20,8 +20,9 @@ from fisher_mlip.fisher.gram_file import (
     network_hash,
     set_mixing,
 )
-from fisher_mlip.fisher.holes import scan_energies
 from fisher_mlip.fisher.normal_equations import accumulate
+from fisher_mlip.fisher.outside.holes import scan_energies
+from fisher_mlip.fisher.solution import Options, Solution
 from fisher_mlip.model.checkpoint import Checkpoint, load_checkpoint, torch_dtype
 from fisher_mlip.model.head import LinearHead
 from fisher_mlip.model.network import EquivariantNetwork

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fisher_mlip.data.frames import Frame, Frames
-from fisher_mlip.fisher.finetune import Solution
+from fisher_mlip.fisher.solution import Solution
 
 # Points of one scan: where the energy comes down, and halfway there.
 PER_SCAN = 2

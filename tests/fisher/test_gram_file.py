@@ -23,8 +23,8 @@ from fisher_mlip.fisher.gram_file import (
     set_mixing,
 )
 from fisher_mlip.fisher.normal_equations import accumulate
-from fisher_mlip.fisher.scan import Scan
-from fisher_mlip.fisher.scans import make_scans
+from fisher_mlip.fisher.outside.scan import Scan
+from fisher_mlip.fisher.outside.scans import make_scans
 from fisher_mlip.model import Checkpoint
 
 MakeCheckpoint = Callable[..., Checkpoint]

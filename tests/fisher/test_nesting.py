@@ -8,10 +8,10 @@ import pytest
 from fisher_mlip.config import HeadConfig, HeadKind
 from fisher_mlip.data.frames import Frame, Frames
 from fisher_mlip.fisher.heads import attach_head
-from fisher_mlip.fisher.holes import scan_energies
 from fisher_mlip.fisher.nesting import KINDS, nested_head
 from fisher_mlip.fisher.normal_equations import NormalEquations, accumulate
-from fisher_mlip.fisher.scan import Scan
+from fisher_mlip.fisher.outside.holes import scan_energies
+from fisher_mlip.fisher.outside.scan import Scan
 from fisher_mlip.model import Checkpoint
 
 ELEMENTS = [1, 6, 8]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fisher_mlip.data.frames import Frames
-from fisher_mlip.fisher.holes import scan_energies
 from fisher_mlip.fisher.nesting import nested_head
 from fisher_mlip.fisher.normal_equations import accumulate
-from fisher_mlip.fisher.scans import make_scans
+from fisher_mlip.fisher.outside.holes import scan_energies
+from fisher_mlip.fisher.outside.scans import make_scans
 from fisher_mlip.fisher.selection import Candidate, Row, candidate, choose
 from fisher_mlip.fisher.solve import LabelWeights, solve
 from fisher_mlip.model import Checkpoint

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fisher_mlip.data.frames import BoolArray, FloatArray, Frame, IntArray
-from fisher_mlip.fisher.connectivity import Connectivity
+from fisher_mlip.fisher.outside.connectivity import Connectivity
 
 # Frames of no more atoms are taken whole.
 SMALL = 60

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fisher_mlip.data.frames import Frame
-from fisher_mlip.fisher.scan import Scan
+from fisher_mlip.fisher.outside.scan import Scan
 
 Arrays = dict[str, Any]
 PREFIX = "scans:"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fisher_mlip.data.frames import Frame
-from fisher_mlip.fisher.connectivity import Connectivity
+from fisher_mlip.fisher.outside.connectivity import Connectivity
 from fisher_mlip.testing import ethanol
 
 ETHANOL = Frame(*ethanol())

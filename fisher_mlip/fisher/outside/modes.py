@@ -7,7 +7,7 @@ import numpy as np
 from ase.data import atomic_masses
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
-from fisher_mlip.fisher.scan import PART, Scan
+from fisher_mlip.fisher.outside.scan import PART, Scan
 
 # A mode is a vibration where force and amplitude go together; torsions and rotations do not.
 CORRELATION = 0.6

@@ -8,9 +8,9 @@ from scipy.constants import k as boltzmann_si
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.fisher.heads import set_theta
-from fisher_mlip.fisher.holes import RisingSolve, ScanEnergies, Slopes, scan_energies
-from fisher_mlip.fisher.scan import ENOUGH, Scan
-from fisher_mlip.fisher.scans import make_scans
+from fisher_mlip.fisher.outside.holes import RisingSolve, ScanEnergies, Slopes, scan_energies
+from fisher_mlip.fisher.outside.scan import ENOUGH, Scan
+from fisher_mlip.fisher.outside.scans import make_scans
 from fisher_mlip.fisher.solve import LinearSystem, Spectrum, diagonalize, solve
 from fisher_mlip.model import Checkpoint
 from fisher_mlip.units import BOLTZMANN_EV_PER_K

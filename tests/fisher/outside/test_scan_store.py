@@ -3,8 +3,8 @@
 import numpy as np
 
 from fisher_mlip.data.frames import Frame
-from fisher_mlip.fisher.scan import Scan
-from fisher_mlip.fisher.scan_store import scan_arrays, scans_of
+from fisher_mlip.fisher.outside.scan import Scan
+from fisher_mlip.fisher.outside.scan_store import scan_arrays, scans_of
 
 
 def scan(kind: str, n_points: int, n_atoms: int, seed: int) -> Scan:

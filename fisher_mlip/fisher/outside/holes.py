@@ -8,7 +8,7 @@ import torch
 from scipy.special import logsumexp
 
 from fisher_mlip.data.frames import BoolArray, FloatArray, Frames
-from fisher_mlip.fisher.scan import ENOUGH, Scan
+from fisher_mlip.fisher.outside.scan import ENOUGH, Scan
 from fisher_mlip.fisher.solve import LinearSystem, Spectrum
 from fisher_mlip.model.graph import graph_of_frames
 from fisher_mlip.model.network import EquivariantNetwork

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fisher_mlip.data.frames import FloatArray, Frame
-from fisher_mlip.fisher.scan import DROP, ENOUGH, Scan
+from fisher_mlip.fisher.outside.scan import DROP, ENOUGH, Scan
 
 POINT = Frame(np.array([1]), np.zeros((1, 3)))
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
-from fisher_mlip.fisher.connectivity import Connectivity
+from fisher_mlip.fisher.outside.connectivity import Connectivity
 from fisher_mlip.model.graph import build_graph
 
 # Å, of atoms that are not bonded: hydrogens of neighboring molecules are nearer.

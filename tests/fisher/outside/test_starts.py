@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
-from fisher_mlip.fisher.connectivity import Connectivity
-from fisher_mlip.fisher.scans import make_scans
-from fisher_mlip.fisher.starts import SHELL, SMALL, Start, start_of
+from fisher_mlip.fisher.outside.connectivity import Connectivity
+from fisher_mlip.fisher.outside.scans import make_scans
+from fisher_mlip.fisher.outside.starts import SHELL, SMALL, Start, start_of
 from fisher_mlip.testing import ethanol
 
 NUMBERS, POSITIONS = ethanol()

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames, IntArray
-from fisher_mlip.fisher.connectivity import Connectivity
-from fisher_mlip.fisher.modes import mode_scans
-from fisher_mlip.fisher.ranges import (
+from fisher_mlip.fisher.outside.connectivity import Connectivity
+from fisher_mlip.fisher.outside.modes import mode_scans
+from fisher_mlip.fisher.outside.ranges import (
     Arm,
     Ranges,
     angle_between,
@@ -24,8 +24,8 @@ from fisher_mlip.fisher.ranges import (
     contacts_of,
     kind_of,
 )
-from fisher_mlip.fisher.scan import PART, Scan
-from fisher_mlip.fisher.starts import Start, start_of
+from fisher_mlip.fisher.outside.scan import PART, Scan
+from fisher_mlip.fisher.outside.starts import Start, start_of
 
 STEP = 0.08  # Å
 STRETCHED, COMPRESSED = 2.0, 0.6

@@ -7,8 +7,8 @@ import pytest
 from ase.data import atomic_masses
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
-from fisher_mlip.fisher.modes import FURTHEST, mode_scans
-from fisher_mlip.fisher.scan import PART, Scan
+from fisher_mlip.fisher.outside.modes import FURTHEST, mode_scans
+from fisher_mlip.fisher.outside.scan import PART, Scan
 from fisher_mlip.testing import random_rotation
 
 NUMBERS = np.array([6, 8, 1, 1])

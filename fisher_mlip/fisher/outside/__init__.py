@@ -1,0 +1,1 @@
+"""Outside the data: ways there, what energies do on them, and heads that keep them closed."""
