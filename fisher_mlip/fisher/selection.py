@@ -25,8 +25,8 @@ RIDGES = tuple(10.0**exponent for exponent in range(-9, 0))
 SCAN_WEIGHTS = (0.0, 1e-3, 3e-3, 1e-2)
 # Scans are weighted only where the data alone come within this factor of their best ridge.
 NEAR = 1.1
-# Held-out forces within this factor of the best are as good; the safer head is taken of those.
-AS_GOOD = 1.03
+# What a safer head may give up: of the best one's gain on the base, and of its own error.
+GIVEN_UP, WORSE = 0.1, 1.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,8 +166,9 @@ def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
     """Return the row to ship, or None where the base is to stay.
 
     Of the rows that beat the base on held-out forces and have neither more holes nor a lower
-    barrier before them (unless `allow_holes`), those within 3 % of the best are as good; of those
-    the one with the highest barrier, then the fewest effective degrees of freedom.
+    barrier before them (unless `allow_holes`), those count that keep nine tenths of what the best
+    gains on the base and are at most 15 % worse; of those the one with the highest barrier, then
+    the fewest effective degrees of freedom.
     """
     allowed = [
         row
@@ -178,8 +179,8 @@ def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
     if not allowed:
         return None
     best = min(row.held_out_force_rmse for row in allowed)
-    as_good = [row for row in allowed if row.held_out_force_rmse <= AS_GOOD * best]
-    return min(as_good, key=_safest)
+    limit = min(best + GIVEN_UP * (base.held_out_force_rmse - best), WORSE * best)
+    return min((row for row in allowed if row.held_out_force_rmse <= limit), key=_safest)
 
 
 def _is_as_safe(row: Row, base: Row) -> bool:
