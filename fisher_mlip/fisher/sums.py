@@ -61,16 +61,6 @@ class Sums:
             self.count + sign * other.count,
         )
 
-    def scaled(self, factor: float) -> "Sums":
-        """Return the same rows with weights times `factor`."""
-        return Sums(
-            factor * self.gram,
-            factor * self.moment,
-            factor * self.square,
-            factor * self.weight,
-            self.count,
-        )
-
     def rms(self, theta: FloatArray | None = None) -> float:
         """Return the weighted root mean square of r + a . theta; of r where theta is None."""
         if self.weight == 0.0:

@@ -61,9 +61,3 @@ def test_rows_taken_out_are_gone() -> None:
 def test_no_rows_have_no_rms() -> None:
     assert math.isnan(Sums.zeros(D).rms())
     assert math.isnan(Sums.zeros(D).rms(np.ones(D)))
-
-
-def test_scaled_weights_leave_the_rms() -> None:
-    sums = Sums.of_rows(*rows(), torch.ones(N, dtype=torch.float64))
-    assert sums.scaled(3.0).rms(np.ones(D)) == pytest.approx(sums.rms(np.ones(D)))
-    assert sums.scaled(3.0).weight == 3.0 * N
