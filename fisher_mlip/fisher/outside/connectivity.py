@@ -7,11 +7,9 @@ from ase.data import covalent_radii
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from fisher_mlip.data.bonds import BOND_REACH
 from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.model.graph import build_graph
-
-# Bonds reach to this multiple of the sum of covalent radii.
-BOND = 1.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +30,12 @@ class Connectivity:
 
     @staticmethod
     def of(frame: Frame) -> "Connectivity":
-        reach = 2.0 * BOND * float(covalent_radii[frame.atomic_numbers].max())
+        reach = 2.0 * BOND_REACH * float(covalent_radii[frame.atomic_numbers].max())
         graph = build_graph(frame, np.unique(frame.atomic_numbers).tolist(), reach)
         i, j = graph.receivers.numpy(), graph.senders.numpy()
         vectors = graph.edge_vectors(graph.positions, graph.cells).numpy()
         radii = covalent_radii[frame.atomic_numbers]
-        bonded = (np.linalg.norm(vectors, axis=1) < BOND * (radii[i] + radii[j])) & (i < j)
+        bonded = (np.linalg.norm(vectors, axis=1) < BOND_REACH * (radii[i] + radii[j])) & (i < j)
         return Connectivity(i[bonded], j[bonded], vectors[bonded], len(frame.atomic_numbers))
 
     @property
