@@ -1,6 +1,7 @@
 """Jacobians of the summed last-layer features by positions and by strain."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,9 +14,10 @@ from fisher_mlip.fisher.dependence import (
     next_pairs,
     strain_seeds,
 )
-from fisher_mlip.fisher.tangents import Linearization, push_forward
+from fisher_mlip.fisher.invariant_slopes import Groups, invariant_slopes
+from fisher_mlip.fisher.tangents import Linearization
 from fisher_mlip.model.graph import Graph
-from fisher_mlip.model.head import LayerInvariants
+from fisher_mlip.model.head import LayerInvariants, LinearHead
 from fisher_mlip.model.interaction import Interaction
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.model.potential import network_inputs, sum_by_frame
@@ -63,10 +65,7 @@ def reverse_is_cheaper(network: EquivariantNetwork, graph: Graph) -> bool:
     """Compare the multiplications of both ways, from the counts of edges and of dependences."""
     layers = [layer for layer in network.layers if isinstance(layer, Interaction)]
     work = [float(layer.product.couplings.shape[1]) for layer in layers]
-    n_features = sum(n for _, n in _column_blocks(network))
-    if network.head is not None:
-        n_features *= network.head.n_species
-    reverse = REVERSE_COST * n_features * len(graph.senders) * sum(work)
+    reverse = REVERSE_COST * feature_count(network) * len(graph.senders) * sum(work)
     seeds = displacement_seeds(graph, torch.float32)
     outgoing = OutgoingEdges(graph)
     pairs = first_pairs(seeds, graph.receivers, graph.n_atoms)
@@ -131,13 +130,17 @@ def forward_jacobian(
     return Jacobian(totals, scale * displacement, strained)
 
 
-def _column_blocks(network: EquivariantNetwork) -> list[tuple[int, int]]:
-    """Return (which of the layers' features, number of columns) for each block of columns."""
+def feature_count(network: EquivariantNetwork) -> int:
+    """Return D, the number of features that are solved for."""
     if network.head is None:
-        return [(-1, len(network.readout))]
-    first = 0 if network.head.every_layer else -1
-    blocks = [block for block in network.head.blocks if isinstance(block, LayerInvariants)]
-    return [(first + k, block.n_invariants) for k, block in enumerate(blocks)]
+        return len(network.readout)
+    return int(network.head.n_species * network.head.n_invariants)
+
+
+def _head_blocks(head: LinearHead) -> list[tuple[int, LayerInvariants]]:
+    """Return which of the layers' features each block of the head is of, and the block."""
+    first = 0 if head.every_layer else -1
+    return [(first + k, cast(LayerInvariants, block)) for k, block in enumerate(head.blocks)]
 
 
 def _feature_totals(at: Linearization) -> Tensor:
@@ -152,36 +155,31 @@ def _feature_totals(at: Linearization) -> Tensor:
 
 def _by_sources(at: Linearization, seeds: Seeds, n_sources: int) -> Tensor:
     """Return (n_sources, n_directions, D), float64, in chunks of sources that bound the memory."""
-    head = at.network.head
-    n_species = 1 if head is None else head.n_species
-    blocks = _column_blocks(at.network)
-    width = sum(n for _, n in blocks)
-    result = torch.zeros(
-        (n_sources, seeds.n_directions, n_species, width),
-        dtype=torch.float64,
-        device=at.vectors.device,
-    )
+    shape = (n_sources, seeds.n_directions, feature_count(at.network))
+    result = torch.zeros(shape, dtype=torch.float64, device=at.vectors.device)
     for low, high in _chunks(at, seeds, n_sources):
         chunk = seeds.of((seeds.source >= low) & (seeds.source < high))
-        if len(chunk.edge) == 0:
-            continue
-        tangents = at.tangents(chunk)
-        start = 0
-        for k, (which, columns) in enumerate(blocks):
-            pairs, tangent = tangents[which]
-            if head is not None:
-                point = at.nodes[which][pairs.atom][:, None].expand_as(tangent)
-                tangent = push_forward(
-                    head.blocks[k], point.flatten(0, 1), tangent.flatten(0, 1)
-                ).reshape(len(pairs), seeds.n_directions, -1)
-            species = 0 * pairs.atom if head is None else at.graph.species[pairs.atom]
-            row = (pairs.source - low) * n_species + species
-            sums = tangent.new_zeros(((high - low) * n_species, *tangent.shape[1:]))
-            sums.index_add_(0, row, tangent)
-            sums = sums.reshape(high - low, n_species, seeds.n_directions, columns).transpose(1, 2)
-            result[low:high, :, :, start : start + columns] = sums.double()
-            start += columns
-    return result.flatten(2)
+        if len(chunk.edge) > 0:
+            result[low:high] = _slopes(at, chunk, low, high)
+    return result
+
+
+def _slopes(at: Linearization, seeds: Seeds, low: int, high: int) -> Tensor:
+    """Return (high - low, n_directions, D) of the sources from low to high."""
+    head = at.network.head
+    tangents = at.tangents(seeds)
+    if head is None:
+        pairs, tangent = tangents[-1]
+        return Groups(pairs.source - low, high - low).sums(tangent)
+    parts = []
+    for layer, block in _head_blocks(head):
+        pairs, tangent = tangents[layer]
+        species = at.graph.species[pairs.atom]
+        group = (pairs.source - low) * head.n_species + species
+        groups = Groups(group, (high - low) * head.n_species)
+        slopes = invariant_slopes(block, at.nodes[layer][pairs.atom], tangent, groups)
+        parts.append(slopes.reshape(high - low, head.n_species, seeds.n_directions, -1))
+    return torch.cat(parts, dim=3).transpose(1, 2).flatten(2)
 
 
 def _chunks(at: Linearization, seeds: Seeds, n_sources: int) -> list[tuple[int, int]]:

@@ -4,9 +4,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fisher_mlip.data.frames import FloatArray
+
+ROWS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +34,10 @@ class Sums:
 
     @staticmethod
     def of_rows(rows: Tensor, residuals: Tensor, weights: Tensor) -> "Sums":
-        """Return the sums over rows (n, D), residuals (n,) and weights (n,), all float64."""
-        weighted = rows * weights[:, None]
-        return Sums(
-            (weighted.T @ rows).cpu().numpy(),
-            -(weighted.T @ residuals).cpu().numpy(),
-            float((weights * residuals.square()).sum()),
-            float(weights.sum()),
-            len(residuals),
-        )
+        """Return the sums over rows (n, D), residuals (n,) and weights (n,) >= 0, all float64."""
+        running = RunningSums(rows.shape[1])
+        running.add(rows, residuals, weights)
+        return running.total()
 
     @staticmethod
     def zeros(n_columns: int) -> "Sums":
@@ -69,3 +67,44 @@ class Sums:
         if theta is not None:
             square += float(theta @ self.gram @ theta - 2.0 * theta @ self.moment)
         return math.sqrt(max(square, 0.0) / self.weight)
+
+
+class RunningSums:
+    """Sums of rows that come a few at a time; some thousand are added to the gram at once."""
+
+    def __init__(self, n_columns: int) -> None:
+        self.gram = np.zeros((n_columns, n_columns))
+        self.moment = np.zeros(n_columns)
+        self.square = self.weight = 0.0
+        self.count = 0
+        self.waiting: list[Tensor] = []
+
+    def add(self, rows: Tensor, residuals: Tensor, weights: Tensor) -> None:
+        """Take rows (n, D), residuals (n,) and weights (n,) >= 0, all float64."""
+        root = weights.sqrt()
+        weighted = rows * root[:, None]
+        self.moment -= (weighted.T @ (root * residuals)).cpu().numpy()
+        self.square += float((weights * residuals.square()).sum())
+        self.weight += float(weights.sum())
+        self.count += len(residuals)
+        self.waiting.append(weighted)
+        if sum(len(part) for part in self.waiting) >= ROWS_AT_ONCE:
+            self._flush()
+
+    def total(self) -> Sums:
+        """Return the sums over all rows taken so far."""
+        self._flush()
+        return Sums(self.gram, self.moment, self.square, self.weight, self.count)
+
+    def _flush(self) -> None:
+        if self.waiting:
+            self.gram += _products_of_columns(torch.cat(self.waiting))
+            self.waiting = []
+
+
+def _products_of_columns(rows: Tensor) -> FloatArray:
+    if rows.is_cuda:
+        return np.asarray((rows.T @ rows).cpu().numpy())
+    # numpy sees that both factors are one array and computes half of the products.
+    own = rows.numpy()
+    return np.asarray(own.T @ own)

@@ -7,6 +7,7 @@ Messages are linear in the sender's features, so one set of edge matrices serves
 the derivative by the edge vector itself (three directions per edge) is added where an end moves.
 """
 
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.model.radial import bessel_basis, smooth_envelope
 
 TRIPLES_AT_ONCE = 1500
+# torch has one level of forward mode for all threads.
+ONE_LEVEL = threading.Lock()
 
 with warnings.catch_warnings(), forward_ad.dual_level():
     # torch scripts its own decompositions when forward mode is first used, and warns of that.
@@ -37,7 +40,7 @@ with warnings.catch_warnings(), forward_ad.dual_level():
 
 def push_forward(function: Callable[[Tensor], Tensor], point: Tensor, tangent: Tensor) -> Tensor:
     """Return the derivative of `function` at `point` along `tangent`."""
-    with forward_ad.dual_level():
+    with ONE_LEVEL, forward_ad.dual_level():
         dual: Tensor = forward_ad.make_dual(  # type: ignore[no-untyped-call]
             point.contiguous(), tangent.contiguous()
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.errors import InputError
@@ -163,3 +164,23 @@ def test_frames_without_whole_forces_are_refused(
 def test_no_frames_are_refused(random_checkpoint: MakeCheckpoint) -> None:
     with pytest.raises(InputError, match="at least one frame"):
         accumulate(random_checkpoint().network, Frames(()), ELEMENTS)
+
+
+def test_any_number_of_threads_makes_the_same_sums(
+    random_checkpoint: MakeCheckpoint, frames: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = random_checkpoint("products").network
+    monkeypatch.setattr(normal_equations, "ATOMS_PER_BATCH", 1)
+    before = torch.get_num_threads()
+    found = []
+    for n_threads in (1, 4):
+        torch.set_num_threads(n_threads)
+        found.append(accumulate(network, frames, ELEMENTS, virials=True))
+    torch.set_num_threads(before)
+    assert_same(*found)
+
+
+def test_negative_weights_are_refused(random_checkpoint: MakeCheckpoint, frames: Frames) -> None:
+    weights = np.array([1.0, 1.0, -0.1, 1.0, 1.0, 1.0])
+    with pytest.raises(InputError, match="weights of zero or more"):
+        accumulate(random_checkpoint("last-layer").network, frames, ELEMENTS, weights=weights)

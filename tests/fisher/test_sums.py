@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fisher_mlip.data.frames import FloatArray
-from fisher_mlip.fisher.sums import Sums
+from fisher_mlip.fisher.sums import RunningSums, Sums
 
 N, D = 30, 4
 
@@ -61,3 +61,21 @@ def test_rows_taken_out_are_gone() -> None:
 def test_no_rows_have_no_rms() -> None:
     assert math.isnan(Sums.zeros(D).rms())
     assert math.isnan(Sums.zeros(D).rms(np.ones(D)))
+
+
+def test_rows_that_come_a_few_at_a_time_make_the_same_sums(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a, r = rows()
+    weights = torch.linspace(0.0, 2.0, N, dtype=torch.float64)
+    at_once = Sums.of_rows(a, r, weights)
+    monkeypatch.setattr("fisher_mlip.fisher.sums.ROWS_AT_ONCE", 10)
+    running = RunningSums(D)
+    for part in torch.arange(N).split(7):
+        running.add(a[part], r[part], weights[part])
+    found = running.total()
+    np.testing.assert_allclose(found.gram, at_once.gram, atol=1e-12)
+    np.testing.assert_allclose(found.gram, (a.T * weights) @ a, atol=1e-12)
+    np.testing.assert_allclose(found.moment, -(a.T * weights) @ r, atol=1e-12)
+    assert (found.count, found.weight) == (N, pytest.approx(float(weights.sum())))
+    assert found.square == pytest.approx(at_once.square)
