@@ -20,6 +20,7 @@ from fisher_mlip.fisher.gram_file import (
     save_gram,
 )
 from fisher_mlip.fisher.heads import attach_head, head_within, set_samples, set_theta
+from fisher_mlip.fisher.judge import judge_weights
 from fisher_mlip.fisher.nesting import KINDS, nested_head
 from fisher_mlip.fisher.normal_equations import NormalEquations, accumulate
 from fisher_mlip.fisher.outside.holes import ScanEnergies, scan_energies
@@ -35,6 +36,7 @@ from fisher_mlip.fisher.solution import Options, Solution
 from fisher_mlip.fisher.solve import fitted_offsets
 from fisher_mlip.model.checkpoint import Checkpoint, save_checkpoint, torch_dtype
 from fisher_mlip.model.network import EquivariantNetwork
+from fisher_mlip.train.metrics import ForceEnergyErrors, errors
 
 
 def finetune(
@@ -53,7 +55,7 @@ def finetune(
     Args:
         checkpoint: the model to start from, without a head; it is not changed.
         training: frames to solve from, with forces.
-        held_out: frames with forces that only judge.
+        held_out: frames with forces that only judge (see `judge_weights`).
         options: what is tried.
         weights: (n_frames,), of the training frames; ones when None.
         device: where the Jacobians are computed; the solve is on the CPU in float64.
@@ -73,6 +75,7 @@ def finetune(
     network = base_network(checkpoint, device, dtype)
     head = largest_head(options, checkpoint)
     attach_head(network, head, config.model, training, elements)
+    judging = judge_weights(network, held_out, elements)
     virials = options.label_weights.virial > 0.0
     sums = [
         accumulate(
@@ -83,7 +86,7 @@ def finetune(
             virials=virials,
             advance=advance,
         )
-        for frames, frame_weights in ((training, weights), (held_out, None))
+        for frames, frame_weights in ((training, weights), (held_out, judging))
     ]
     scans = make_scans(training) if options.look_outside else []
     along = scan_energies(network, scans, elements)
@@ -100,7 +103,15 @@ def finetune(
         weighted=weights is not None,
         scans=scans,
     )
-    return solve_all(checkpoint, network, gram, along, options, training.content_hash())
+    solution = solve_all(checkpoint, network, gram, along, options, training.content_hash())
+    return replace(solution, held_out_errors=_errors(checkpoint, solution.checkpoint, held_out))
+
+
+def _errors(
+    base: Checkpoint, solved: Checkpoint, held_out: Frames
+) -> tuple[ForceEnergyErrors, ForceEnergyErrors]:
+    before, after = (errors(c.network, held_out, c.config) for c in (base, solved))
+    return before, after
 
 
 def base_network(

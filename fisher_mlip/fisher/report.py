@@ -70,11 +70,27 @@ def sentences(solution: Solution) -> list[str]:
         lines.append("nothing tried beats the pretrained model and is as safe: it is kept")
     lines.append(
         f"held-out force RMSE {1000 * base.held_out_force_rmse:.2f} -> "
-        f"{1000 * shipped.held_out_force_rmse:.2f} meV/Å"
+        f"{1000 * shipped.held_out_force_rmse:.2f} meV/Å{_counted(solution)}"
     )
+    if solution.held_out_errors is not None:
+        before, after = solution.held_out_errors
+        lines.append(
+            f"held-out force MAE {1000 * before.force_mae:.2f} -> {1000 * after.force_mae:.2f} "
+            "meV/Å, every frame counted alike"
+        )
     if not math.isnan(base.barrier):
         lines.append(
             f"holes outside the data {len(base.holes)} -> {len(shipped.holes)}, barrier on the way "
             f"{base.barrier:.2f} -> {shipped.barrier:.2f} eV"
         )
     return lines
+
+
+def _counted(solution: Solution) -> str:
+    judges = solution.gram.held_out.forces
+    if judges.weight == judges.count:
+        return ""
+    return (
+        f" (frames that the pretrained model is far off count for less: "
+        f"{judges.weight / judges.count:.1%} of their number in all)"
+    )

@@ -39,7 +39,7 @@ class Row:
         scan_weight: of missing slopes on the scans, relative to forces.
         theta: (D,).
         offsets: (n_elements,), eV, fitted to the training energies.
-        training_force_rmse: eV/Å; the same of held-out frames below.
+        training_force_rmse: eV/Å; the same of held-out frames below, as `judge_weights` count them.
         training_energy_rmse: eV/atom, NaN without energies; the same of held-out frames below.
         effective_degrees_of_freedom: of the ridge, without the scans.
         holes: scans along which the energy comes down, as "kind name".

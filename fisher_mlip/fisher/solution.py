@@ -1,5 +1,6 @@
 """What a finetune tries and what it found."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from fisher_mlip.fisher.outside.holes import ScanEnergies
 from fisher_mlip.fisher.selection import RIDGES, SCAN_WEIGHTS, Candidate, Row
 from fisher_mlip.fisher.solve import LabelWeights
 from fisher_mlip.model.checkpoint import Checkpoint
+from fisher_mlip.train.metrics import ForceEnergyErrors
 
 BUDGET = 3600
 
@@ -52,6 +54,8 @@ class Solution:
         base: the row of the pretrained model itself.
         training_hash: of the frames solved from.
         along: energies on the scans, of the largest head.
+        held_out_errors: of the pretrained model and of the shipped one, each held-out frame
+            counted alike; None after an update, which has the sums of those frames alone.
     """
 
     checkpoint: Checkpoint
@@ -61,6 +65,7 @@ class Solution:
     base: Row
     training_hash: str
     along: ScanEnergies
+    held_out_errors: tuple[ForceEnergyErrors, ForceEnergyErrors] | None = None
 
     @property
     def shipped(self) -> Row:
@@ -85,6 +90,9 @@ class Solution:
 
     def brief(self) -> dict[str, Any]:
         """Return the numbers that a checkpoint keeps of its making."""
+        judges = self.gram.held_out.forces
+        pair = self.held_out_errors
+        errors = None if pair is None else [_known(found.as_metrics()) for found in pair]
         base = self.base.numbers() | {"head": "pretrained", "features": 0}
         return {
             "kept_pretrained": self.chosen is None,
@@ -92,5 +100,11 @@ class Solution:
             "base": base,
             "frames": self.gram.training.n_frames,
             "force_components": self.gram.training.forces.count,
+            "held_out_weight": judges.weight / judges.count,
+            **({} if errors is None else {"held_out_base": errors[0], "held_out": errors[1]}),
             "training_hash": self.training_hash,
         }
+
+
+def _known(metrics: dict[str, float | int]) -> dict[str, float | int]:
+    return {name: value for name, value in metrics.items() if not math.isnan(value)}

@@ -266,3 +266,25 @@ def test_frames_that_cannot_be_solved_from_are_refused(
 def test_a_budget_that_no_product_fits_in_is_refused(disturbed: tuple[Checkpoint, Frames]) -> None:
     with pytest.raises(InputError, match=r"a budget of at least \d+ features, found 20"):
         finetune(disturbed[0], *parts(disturbed[1]), options=replace(PLAIN, budget=20))
+
+
+def test_one_frame_beyond_all_others_counts_for_less_and_is_said(
+    disturbed: tuple[Checkpoint, Frames],
+) -> None:
+    training, held_out = parts(disturbed[1])
+    first = held_out[0]
+    assert first.forces is not None
+    odd = Frames((first.relabelled(forces=50.0 * first.forces), *held_out.subset([1, 2])))
+    odd = replace(held_out, frames=odd.frames)
+    options = replace(PLAIN, kinds=("last-layer",))
+    found = finetune(disturbed[0], training, odd, options=options)
+    told = finetune(disturbed[0], training, held_out, options=options)
+    assert any("count for less" in line for line in sentences(found))
+    assert not any("count for less" in line for line in sentences(told))
+    assert found.held_out_errors is not None
+    # Counted alike, that frame is nearly all there is.
+    assert found.held_out_errors[0].force_rmse > 2.0 * found.base.held_out_force_rmse
+    assert told.held_out_errors is not None
+    assert told.held_out_errors[0].force_rmse == pytest.approx(told.base.held_out_force_rmse)
+    assert told.held_out_errors[1].force_rmse == pytest.approx(told.shipped.held_out_force_rmse)
+    assert found.brief()["held_out_weight"] < 1.0
