@@ -60,10 +60,17 @@ class HeadConfig(Config):
             of channels.
         product_channels: combinations of channels, per degree and layer but the last, multiplied
             with each other; 0 unless `products`.
+        product_layers: how many of the first layers' channels are multiplied; 0: all but the last.
     """
 
     kind: HeadKind = "last-layer"
     product_channels: int = Field(0, ge=0)
+    product_layers: int = Field(0, ge=0)
+
+    @property
+    def name(self) -> str:
+        """The kind, and the number of layers with products where not all have them."""
+        return f"{self.kind} ({self.product_layers})" if self.product_layers else self.kind
 
 
 class TrainConfig(Config):

@@ -19,9 +19,15 @@ from fisher_mlip.fisher.gram_file import (
     network_hash,
     save_gram,
 )
-from fisher_mlip.fisher.heads import attach_head, head_within, set_samples, set_theta
+from fisher_mlip.fisher.heads import (
+    attach_head,
+    head_within,
+    keep_part_of_head,
+    set_samples,
+    set_theta,
+)
 from fisher_mlip.fisher.judge import judge_weights
-from fisher_mlip.fisher.nesting import KINDS, nested_head
+from fisher_mlip.fisher.nesting import KINDS, nested_heads
 from fisher_mlip.fisher.normal_equations import NormalEquations, accumulate
 from fisher_mlip.fisher.outside.holes import ScanEnergies, scan_energies
 from fisher_mlip.fisher.outside.scans import make_scans
@@ -147,7 +153,7 @@ def solve_all(
     """Return the solution from the sums; `network` has the largest head and becomes the model."""
     candidates = [
         candidate(
-            nested_head(kind, network.head, gram.training.n_features),
+            head,
             gram.training,
             gram.held_out,
             along,
@@ -156,6 +162,7 @@ def solve_all(
             scan_weights=options.scan_weights,
         )
         for kind in kinds_within(options.kinds, gram.head.kind)
+        for head in nested_heads(kind, network.head, gram.training.n_features)
     ]
     base = _base_row(gram.training, gram.held_out, along)
     rows = [row for found in candidates for row in found.rows]
@@ -187,7 +194,7 @@ def kinds_within(kinds: Sequence[HeadKind], largest: HeadKind) -> list[HeadKind]
 def _base_row(training: NormalEquations, held_out: NormalEquations, along: ScanEnergies) -> Row:
     theta = np.zeros(training.n_features)
     return Row.of(
-        "last-layer", 0.0, 0.0, theta, training, held_out, along if along.scans else None, 0.0
+        HeadConfig(), 0.0, 0.0, theta, training, held_out, along if along.scans else None, 0.0
     )
 
 
@@ -199,8 +206,8 @@ def _with_head(
     changed = checkpoint.config.model_copy(update={"head": config, "sampled_heads": 0})
     dtype = torch_dtype(checkpoint.config.dtype)
     if large is not None and config != large.config:
-        attach_head(network, config, checkpoint.config.model, Frames(()), changed.elements)
-    if row.kind != "last-layer" or row.theta.any():
+        keep_part_of_head(network, config, checkpoint.config.model, len(changed.elements))
+    if row.head.kind != "last-layer" or row.theta.any():
         set_theta(network, row.theta)
     shift = torch.from_numpy(row.offsets).to(network.shift.device)
     network.shift.data = (network.shift.data.double() + shift).to(network.shift)

@@ -52,6 +52,23 @@ def attach_head(
     network.head = head
 
 
+def keep_part_of_head(
+    network: EquivariantNetwork, config: HeadConfig, model: ModelConfig, n_species: int
+) -> None:
+    """Replace the network's head by a smaller one with the same product channels, theta zero."""
+    large = network.head
+    assert large is not None
+    if config.kind == "last-layer":
+        network.head = None
+        return
+    head = LinearHead(config, model, n_species).to(network.energy_scale)
+    head.theta.data = head.theta.data.double()
+    for own, whole in zip(head.blocks, large.blocks, strict=False):
+        if isinstance(own, LayerInvariants) and isinstance(whole, LayerInvariants):
+            own.mixing.copy_(whole.mixing[:, : own.product_channels])
+    network.head = head
+
+
 @torch.no_grad()
 def _choose_channels(
     network: EquivariantNetwork, head: LinearHead, frames: Frames, elements: list[int]

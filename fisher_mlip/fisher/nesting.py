@@ -21,14 +21,16 @@ class Nested:
 
     Attributes:
         config: of this head.
-        columns: (D_large, D), zeros and ones: features = large features @ columns.
+        columns: (D_large, D), zeros and ones: features = large features @ columns; None for all.
     """
 
     config: HeadConfig
-    columns: csr_array
+    columns: csr_array | None
 
     def equations(self, large: NormalEquations) -> NormalEquations:
         """Return the normal equations of this head from those of the larger one."""
+        if self.columns is None:
+            return large
         return NormalEquations(
             self._sums(large.forces),
             self._sums(large.energies),
@@ -38,10 +40,13 @@ class Nested:
 
     def along(self, large: ScanEnergies) -> ScanEnergies:
         """Return the energies along scans with this head's features."""
+        if self.columns is None:
+            return large
         return ScanEnergies(large.scans, large.base, np.asarray(large.features @ self.columns))
 
     def _sums(self, sums: Sums) -> Sums:
         """Restrict the feature columns; those of the energy offsets, if any, stay."""
+        assert self.columns is not None
         n_large, n = self.columns.shape
         extra = len(sums.moment) - n_large
         gram = np.zeros((n + extra, n + extra))
@@ -53,34 +58,52 @@ class Nested:
         return Sums(gram, moment, sums.square, sums.weight, sums.count)
 
 
-def nested_head(kind: HeadKind, large: LinearHead | None, n_features: int) -> Nested:
-    """Return the head of that kind inside a larger one (None: the plain last layer).
+def nested_heads(kind: HeadKind, large: LinearHead | None, n_features: int) -> list[Nested]:
+    """Return the heads of that kind inside a larger one (None: the plain last layer).
+
+    Of `products` two: of the first layer's channels alone, where more layers have them, and of all.
+    A model trained on few labels has a first layer that says more than those after it.
 
     Args:
-        kind: no larger than the head.
+        kind: no larger than the head's.
         large: the head that features were computed of.
         n_features: of the large head.
     """
-    if large is None or kind == large.config.kind:
-        config = HeadConfig() if large is None else large.config
-        return Nested(config, csr_array(np.eye(n_features)))
-    chosen = _columns(kind, large)
+    if large is None or kind != "products":
+        return [nested_head(HeadConfig(kind=kind), large, n_features)]
+    first = large.config.model_copy(update={"product_layers": 1})
+    smaller = [] if _multiplied(large) < 2 else [nested_head(first, large, n_features)]
+    return [*smaller, nested_head(large.config, large, n_features)]
+
+
+def _multiplied(head: LinearHead) -> int:
+    return sum(cast(LayerInvariants, block).product_channels > 0 for block in head.blocks)
+
+
+def nested_head(config: HeadConfig, large: LinearHead | None, n_features: int) -> Nested:
+    """Return a head inside a larger one, with all of its product channels in fewer layers."""
+    if large is None or config == large.config:
+        return Nested(config, None)
+    chosen = _columns(config, large)
     rows = np.concatenate([chosen + e * large.n_invariants for e in range(large.n_species)])
     places = np.arange(len(rows))
-    if kind == "last-layer":
+    if config.kind == "last-layer":
         places = np.tile(np.arange(len(chosen)), large.n_species)
     shape = (n_features, int(places.max()) + 1)
     columns = csr_array((np.ones(len(rows)), (rows, places)), shape=shape)
-    return Nested(HeadConfig(kind=kind), columns)
+    return Nested(config, columns)
 
 
-def _columns(kind: HeadKind, large: LinearHead) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _columns(config: HeadConfig, large: LinearHead) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return the large head's invariants that the smaller head has, in its order."""
     parts, start = [], 0
     blocks = [cast(LayerInvariants, block) for block in large.blocks]
+    every_layer = config.kind in ("all-layers", "products")
     for k, block in enumerate(blocks):
+        has_products = config.kind == "products" and k < config.product_layers
         n_single = block.channels * (block.max_degree + 1)
-        if kind == "all-layers" or k == len(blocks) - 1:
-            parts.append(np.arange(start, start + n_single))
+        if every_layer or k == len(blocks) - 1:
+            n = block.n_invariants if has_products else n_single
+            parts.append(np.arange(start, start + n))
         start += block.n_invariants
     return np.concatenate(parts)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from fisher_mlip.figures import COLORS, figure
-from fisher_mlip.fisher.nesting import KINDS
 from fisher_mlip.fisher.solution import Solution
 from fisher_mlip.products import whole_file
 
@@ -14,13 +13,13 @@ def plot_ridge_path(solution: Solution, target: Path) -> None:
     """Write training and held-out force errors of every head over the ridge as a PNG."""
     shipped = solution.shipped
     with whole_file(target) as partial, figure(partial) as (axes,):
-        for candidate in solution.candidates:
+        for k, candidate in enumerate(solution.candidates):
             path = [row for row in candidate.rows if row.scan_weight == 0.0]
             ridges = [row.ridge for row in path]
-            color = COLORS[KINDS.index(candidate.head.config.kind)]
+            color = COLORS[k]
             held_out = [1000.0 * row.held_out_force_rmse for row in path]
             training = [1000.0 * row.training_force_rmse for row in path]
-            label = f"{candidate.head.config.kind}, {len(candidate.system.moment)}"
+            label = f"{candidate.head.config.name}, {len(candidate.system.moment)}"
             axes.plot(ridges, held_out, "o-", color=color, label=label, markersize=4)
             axes.plot(ridges, training, ":", color=color)
         axes.set_xscale("log" if min(ridges) > 0.0 else "linear")

@@ -32,8 +32,11 @@ def head_rows(solution: Solution) -> Table:
         shipped = solution.chosen if solution.chosen in found.rows else None
         for row, mark in ((best, ""), (shipped, " *")):
             if row is not None:
-                rows.append([row.kind + mark, str(len(row.theta)), *_how(row), *_cells(row)])
-    title = "heads, RMSE of forces (meV/Å) and energies (meV/atom), barrier (eV); *: chosen"
+                rows.append([row.head.name + mark, str(len(row.theta)), *_how(row), *_cells(row)])
+    title = (
+        "heads, RMSE of forces (meV/Å) and energies (meV/atom), barrier (eV)\n"
+        "*: chosen; (1): products in the first layer alone"
+    )
     return title, ["head", "size", "ridge", "scans", *COLUMNS], rows
 
 
@@ -48,7 +51,7 @@ def path_rows(solution: Solution) -> Table:
         for row in found.rows
         if row.scan_weight == weight
     ]
-    title = f"{found.head.config.kind}, scan weight {weight:g}: ridge path"
+    title = f"{found.head.config.name}, scan weight {weight:g}: ridge path"
     return title, ["ridge", *COLUMNS], rows
 
 

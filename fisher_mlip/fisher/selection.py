@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fisher_mlip.config import HeadKind
+from fisher_mlip.config import HeadConfig
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.fisher.nesting import Nested
 from fisher_mlip.fisher.normal_equations import NormalEquations
@@ -26,7 +26,9 @@ SCAN_WEIGHTS = (0.0, 1e-3, 3e-3, 1e-2)
 # Scans are weighted only where the data alone come within this factor of their best ridge.
 NEAR = 1.1
 # What a safer head may give up: of the best one's gain on the base, and of its own error.
-GIVEN_UP, WORSE = 0.1, 1.15
+GIVEN_UP, WORSE = 0.25, 1.2
+# Barriers this close (eV, about kT at 1000 K) and errors this close are alike.
+ALIKE_BARRIER, ALIKE_ERROR = 0.1, 1.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ class Row:
     """One theta and what is known of it; errors are root mean squares.
 
     Attributes:
-        kind: of head.
+        head: what theta belongs to.
         ridge: relative to the scaled diagonal of T.
         scan_weight: of missing slopes on the scans, relative to forces.
         theta: (D,).
@@ -46,7 +48,7 @@ class Row:
         barrier: eV, what the way out of the data costs (see `ScanEnergies.effective_barrier`).
     """
 
-    kind: HeadKind
+    head: HeadConfig
     ridge: float
     scan_weight: float
     theta: FloatArray
@@ -61,7 +63,7 @@ class Row:
 
     @staticmethod
     def of(
-        kind: HeadKind,
+        head: HeadConfig,
         ridge: float,
         scan_weight: float,
         theta: FloatArray,
@@ -74,7 +76,7 @@ class Row:
         offsets = fitted_offsets(training.energies, theta)
         whole = np.concatenate([theta, offsets])
         return Row(
-            kind,
+            head,
             ridge,
             scan_weight,
             theta,
@@ -91,7 +93,7 @@ class Row:
     def numbers(self) -> dict[str, object]:
         """Return what goes into summaries; None for what is not known."""
         numbers: dict[str, object] = {
-            "head": self.kind,
+            "head": self.head.name,
             "features": len(self.theta),
             "ridge": self.ridge,
             "scan_weight": self.scan_weight,
@@ -148,8 +150,7 @@ def candidate(
 
     def row(theta: FloatArray, ridge: float, scan_weight: float) -> Row:
         degrees = spectrum.effective_degrees_of_freedom(ridge)
-        kind = head.config.kind
-        return Row.of(kind, ridge, scan_weight, theta, own, judge, ways, degrees)
+        return Row.of(head.config, ridge, scan_weight, theta, own, judge, ways, degrees)
 
     rows = [row(solve(system, spectrum, ridge), ridge, 0.0) for ridge in sorted(ridges)]
     if ways is not None:
@@ -166,9 +167,9 @@ def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
     """Return the row to ship, or None where the base is to stay.
 
     Of the rows that beat the base on held-out forces and have neither more holes nor a lower
-    barrier before them (unless `allow_holes`), those count that keep nine tenths of what the best
-    gains on the base and are at most 15 % worse; of those the one with the highest barrier, then
-    the fewest effective degrees of freedom.
+    barrier before them (unless `allow_holes`), those count that keep three quarters of what the
+    best gains on the base and are at most a fifth worse. Of those with the highest barriers the
+    best is taken, or one as good with fewer effective degrees of freedom.
     """
     allowed = [
         row
@@ -178,15 +179,25 @@ def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
     ]
     if not allowed:
         return None
-    best = min(row.held_out_force_rmse for row in allowed)
+    best = _least_error(allowed)
     limit = min(best + GIVEN_UP * (base.held_out_force_rmse - best), WORSE * best)
-    return min((row for row in allowed if row.held_out_force_rmse <= limit), key=_safest)
+    near = [row for row in allowed if row.held_out_force_rmse <= limit]
+    highest = max(_height(row) for row in near)
+    safest = [row for row in near if _height(row) >= highest - ALIKE_BARRIER]
+    as_good = ALIKE_ERROR * _least_error(safest)
+    return min(
+        (row for row in safest if row.held_out_force_rmse <= as_good),
+        key=lambda row: row.effective_degrees_of_freedom,
+    )
+
+
+def _least_error(rows: Sequence[Row]) -> float:
+    return min(row.held_out_force_rmse for row in rows)
+
+
+def _height(row: Row) -> float:
+    return 0.0 if math.isnan(row.barrier) else row.barrier
 
 
 def _is_as_safe(row: Row, base: Row) -> bool:
     return len(row.holes) <= len(base.holes) and not row.barrier < base.barrier
-
-
-def _safest(row: Row) -> tuple[float, float]:
-    barrier = 0.0 if math.isnan(row.barrier) else row.barrier
-    return -barrier, row.effective_degrees_of_freedom

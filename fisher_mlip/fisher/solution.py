@@ -78,7 +78,7 @@ class Solution:
             **self.brief(),
             "heads": [
                 {
-                    "head": c.head.config.kind,
+                    "head": c.head.config.name,
                     "features": len(c.system.moment),
                     "rank": c.spectrum.rank,
                     "condition": c.spectrum.condition,

@@ -95,9 +95,10 @@ class LinearHead(torch.nn.Module):
         last = model.num_iterations - 1
         degrees = [model.max_degree if layer < last else 0 for layer in range(last + 1)]
         # The last layer's products hardly say more: its scalars alone are left of it.
+        n_multiplied = min(config.product_layers or len(degrees), max(last, 1))
         blocks = [
             LayerInvariants(
-                model.features, degree, config.product_channels if layer < max(last, 1) else 0
+                model.features, degree, config.product_channels if layer < n_multiplied else 0
             )
             for layer, degree in enumerate(degrees)
         ]

@@ -123,7 +123,7 @@ def test_tables_and_sentences_tell_the_numbers(solution: Solution) -> None:
         assert rows
         assert all(len(row) == len(columns) for row in rows)
     chosen = [row for row in head_rows(solution)[2] if row[0].endswith("*")]
-    assert [row[0] for row in chosen] == [f"{solution.shipped.kind} *"]
+    assert [row[0] for row in chosen] == [f"{solution.shipped.head.name} *"]
     said = " ".join(sentences(solution))
     assert f"{1000 * solution.shipped.held_out_force_rmse:.2f} meV/Å" in said
     assert "rank" in said

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fisher_mlip.config import HeadConfig
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.fisher.nesting import nested_head
 from fisher_mlip.fisher.normal_equations import accumulate
@@ -22,7 +23,7 @@ ELEMENTS = [1, 6, 8]
 def row(held_out: float, barrier: float, degrees: float = 5.0) -> Row:
     nothing = np.zeros(1)
     return Row(
-        "last-layer", 1e-3, 0.0, nothing, nothing, 0.1, held_out, 0.1, 0.1, degrees, [], barrier
+        HeadConfig(), 1e-3, 0.0, nothing, nothing, 0.1, held_out, 0.1, 0.1, degrees, [], barrier
     )
 
 
@@ -52,7 +53,21 @@ def test_whatever_is_chosen_keeps_the_promise(seed: int) -> None:
     if chosen is not None:
         assert chosen in allowed
         best = min(r.held_out_force_rmse for r in allowed)
-        assert chosen.held_out_force_rmse < 1.2 * best
+        assert chosen.held_out_force_rmse <= 1.2 * best
+        assert chosen.held_out_force_rmse <= best + 0.25 * (0.10 - best)
+
+
+def test_of_barriers_alike_the_least_error_decides_then_the_fewest_degrees_of_freedom() -> None:
+    best, safe = row(0.050, 0.60), row(0.058, 1.45, 9.0)
+    alike, plainer, worse = row(0.0581, 1.5, 8.0), row(0.0582, 1.42, 7.0), row(0.060, 1.5, 1.0)
+    assert choose([best, safe, alike, plainer, worse], BASE, allow_holes=False) is plainer
+    assert choose([best, safe, alike, worse], BASE, allow_holes=False) is alike
+    assert choose([best, worse], BASE, allow_holes=False) is worse
+
+
+def test_a_barrier_is_not_bought_with_more_than_a_quarter_of_the_gain() -> None:
+    best, costly = row(0.05, 0.6), row(0.065, 1.5)
+    assert choose([best, costly], BASE, allow_holes=False) is best
 
 
 def test_without_scans_the_error_alone_decides() -> None:
@@ -72,7 +87,7 @@ def found(
     parts = [accumulate(network, truth.subset(part), ELEMENTS) for part in (range(6), range(6, 12))]
     along = scan_energies(network, make_scans(ethanol_frames, n_starts=1), ELEMENTS)
     return candidate(
-        nested_head("last-layer", network.head, parts[0].n_features),
+        nested_head(HeadConfig(), network.head, parts[0].n_features),
         *parts,
         along,
         weights=LabelWeights(),

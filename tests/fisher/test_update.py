@@ -66,8 +66,8 @@ def assert_same(found: Solution, expected: Solution) -> None:
             square = float(change @ forces.gram @ change) / forces.weight
             assert np.sqrt(max(square, 0.0)) < 1e-10 * forces.rms()
             assert one.ridge == other.ridge
-    assert (found.shipped.kind, found.shipped.ridge) == (
-        expected.shipped.kind,
+    assert (found.shipped.head, found.shipped.ridge) == (
+        expected.shipped.head,
         expected.shipped.ridge,
     )
     graph = build_graph(Frame(*ethanol()), ELEMENTS, 3.0)

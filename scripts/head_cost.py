@@ -1,0 +1,79 @@
+"""What a head costs per step: exported models side by side on a box of liquid ethanol.
+
+    python scripts/head_cost.py CHECKPOINT [CHECKPOINT ...] [--molecules 600] [--repeats 9]
+
+The first checkpoint is what the others are compared with. Each is exported, and one evaluation of
+energy and forces (the work of a step) is timed in turn, round after round, CPU time on one thread.
+The last line printed is JSON.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fisher_mlip.allocator import keep_large_blocks
+from fisher_mlip.data.ethanol import ethanol_numbers
+from fisher_mlip.data.packing import pack_ethanol
+from fisher_mlip.export import write_artefact
+from fisher_mlip.model.checkpoint import load_checkpoint
+from fisher_mlip.units import NM_PER_ANGSTROM
+
+DENSITY = 0.785  # g/cm3
+
+
+def timed(module: torch.nn.Module, positions: torch.Tensor, box: torch.Tensor) -> float:
+    """Return the CPU seconds of one energy with its gradient."""
+    moving = positions.clone().requires_grad_(True)
+    start = time.process_time()
+    torch.autograd.grad(module(moving, box), moving)
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Export, time in turn, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
+    parser.add_argument("--molecules", type=int, default=600)
+    parser.add_argument("--repeats", type=int, default=9)
+    options = parser.parse_args()
+    keep_large_blocks()
+    torch.set_num_threads(1)
+    positions, cell = pack_ethanol(options.molecules, DENSITY, seed=0)
+    place = torch.from_numpy(positions * NM_PER_ANGSTROM)
+    box = torch.from_numpy(cell * NM_PER_ANGSTROM)
+    numbers = ethanol_numbers(options.molecules)
+    with tempfile.TemporaryDirectory() as folder:
+        modules = []
+        for k, path in enumerate(options.checkpoints):
+            (Path(folder) / str(k)).mkdir()
+            artefact = write_artefact(Path(folder) / str(k), load_checkpoint(path))
+            modules.append(artefact.bind(numbers, periodic=True))
+    for module in modules * 2:
+        timed(module, place, box)
+    rounds = np.array([[timed(m, place, box) for m in modules] for _ in range(options.repeats)])
+    ratios = rounds / rounds[:, :1]
+    found = [
+        {
+            "checkpoint": path.name,
+            "median_s": float(np.median(rounds[:, k])),
+            "ratio": float(np.median(ratios[:, k])),
+            "ratio_range": [float(ratios[:, k].min()), float(ratios[:, k].max())],
+        }
+        for k, path in enumerate(options.checkpoints)
+    ]
+    for row in found:
+        low, high = row["ratio_range"]
+        print(
+            f"{row['checkpoint']}: {row['median_s']:.3f} s, "
+            f"{row['ratio']:.3f} [{low:.3f}, {high:.3f}] of the first"
+        )
+    print(json.dumps({"molecules": options.molecules, "heads": found}))
+
+
+if __name__ == "__main__":
+    main()
