@@ -64,8 +64,10 @@ def keep_part_of_head(
     head = LinearHead(config, model, n_species).to(network.energy_scale)
     head.theta.data = head.theta.data.double()
     for own, whole in zip(head.blocks, large.blocks, strict=False):
-        if isinstance(own, LayerInvariants) and isinstance(whole, LayerInvariants):
-            own.mixing.copy_(whole.mixing[:, : own.product_channels])
+        assert isinstance(own, LayerInvariants)
+        assert isinstance(whole, LayerInvariants)
+        if own.product_channels > 0:
+            own.mixing.copy_(whole.mixing)
     network.head = head
 
 
@@ -87,9 +89,7 @@ def _choose_channels(
         nodes = network.layer_features(
             *network_inputs(network, graph, graph.positions, graph.cells)
         )
-        for covariance, block, features in zip(
-            covariances, blocks, nodes[-len(blocks) :], strict=True
-        ):
+        for covariance, block, features in zip(covariances, blocks, head.used(nodes), strict=True):
             _add_covariance(covariance, block, features, graph.species)
     for covariance, block in zip(covariances, blocks, strict=True):
         for degree in range(block.max_degree + 1):

@@ -139,8 +139,8 @@ def feature_count(network: EquivariantNetwork) -> int:
 
 def _head_blocks(head: LinearHead) -> list[tuple[int, LayerInvariants]]:
     """Return which of the layers' features each block of the head is of, and the block."""
-    first = 0 if head.every_layer else -1
-    return [(first + k, cast(LayerInvariants, block)) for k, block in enumerate(head.blocks)]
+    blocks = [cast(LayerInvariants, block) for block in head.blocks]
+    return [*enumerate(blocks[:-1]), (-1, blocks[-1])]
 
 
 def _feature_totals(at: Linearization) -> Tensor:

@@ -91,7 +91,7 @@ class Linearization:
             self.states.append(LayerState(layer.product.components(mixed), weights, gated))
             nodes = layer.gate(gated)
             self.nodes.append(nodes)
-        self.nodes.append(nodes + network.refine(nodes))
+        self.nodes.append(torch.cat([nodes, network.refine(nodes)], dim=1))
 
     def _basis(self, vectors: Tensor) -> Tensor:
         """Return the envelope and the radial functions side by side, (n_edges, 1 + n_basis)."""
@@ -128,8 +128,8 @@ class Linearization:
             before = pairs
         assert nodes is not None
         rows = self.nodes[-2][pairs.atom][:, None].expand_as(nodes)
-        refined = nodes + push_forward(self.network.refine, rows, nodes)
-        return [*result, (pairs, refined)]
+        refined = push_forward(self.network.refine, rows, nodes)
+        return [*result, (pairs, torch.cat([nodes, refined], dim=2))]
 
     def _add_sent(
         self,

@@ -34,7 +34,8 @@ MEANING_KEY = "meaning"
 
 # Keys of the network younger than the first checkpoints, and what those were trained with.
 BEFORE_THE_KEY: dict[str, Any] = {"repulsion": False}
-NO_HEAD: dict[str, Any] = {"head": HeadConfig().model_dump()}
+# What a checkpoint says nothing of has its default: it may be older than the key.
+NO_HEAD: dict[str, Any] = HeadConfig().model_dump()
 
 
 class CheckpointConfig(Config):
@@ -102,7 +103,7 @@ def new_network(config: CheckpointConfig) -> EquivariantNetwork:
     if config.head.kind != "last-layer":
         network.head = LinearHead(config.head, config.model, len(config.elements)).to(dtype)
     if config.sampled_heads:
-        width = network.head.n_invariants if network.head else config.model.features
+        width = network.head.n_invariants if network.head else len(network.readout)
         samples = SampledHeads(config.sampled_heads, len(config.elements), width)
         network.samples = samples.to(dtype)
     return network
@@ -139,6 +140,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
                 f"weights in '{weights_path}' were trained with {key} {meaning[key]}, found "
                 f"{value} in {CONFIG_NAME}"
             )
+    weights = _with_one_readout(weights, config, weights_path)
     network = new_network(config)
     expected = _own_state(network)
     misfits = sorted(expected.keys() ^ weights.keys()) or [
@@ -173,10 +175,35 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             meaning = json.loads((file.metadata() or {}).get(MEANING_KEY, "{}"))
-            meaning = BEFORE_THE_KEY | NO_HEAD | meaning if meaning else {}
+            if meaning:
+                head = {"head": NO_HEAD | meaning.get("head", {})}
+                meaning = BEFORE_THE_KEY | meaning | head
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"'{path}' is no whole safetensors file: {error}") from None
     return weights, meaning
+
+
+def _with_one_readout(
+    weights: dict[str, torch.Tensor], config: CheckpointConfig, path: Path
+) -> dict[str, torch.Tensor]:
+    """Return the weights of a checkpoint from before the readout's two linear maps became one.
+
+    h + B silu(A h + a) + b was read out; the same energies are those of h beside silu(A h + a).
+    """
+    if "refine.2.weight" not in weights or "readout" not in weights:
+        return weights
+    if config.head.kind != "last-layer" or config.sampled_heads:
+        raise InputError(
+            f"expected a head over the present readout in '{path}', found one of an earlier "
+            "version: finetune its pretrained model again"
+        )
+    made = dict(weights)
+    second, offset = made.pop("refine.2.weight").double(), made.pop("refine.2.bias").double()
+    readout, scale = made["readout"], made["energy_scale"].double()
+    own = readout.double()
+    made["readout"] = torch.cat([own, own @ second]).to(readout)
+    made["shift"] = (made["shift"].double() + scale * (own @ offset)).to(readout)
+    return made
 
 
 def _own_state(network: EquivariantNetwork) -> dict[str, torch.Tensor]:

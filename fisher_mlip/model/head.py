@@ -83,26 +83,27 @@ class LayerInvariants(torch.nn.Module):
 class LinearHead(torch.nn.Module):
     """sum_k theta_k[element] phi_k, added to the pretrained energies, which stay as they are.
 
-    phi are the `LayerInvariants` of each layer and of the features the readout sums (alone, where
-    the kind is `per-element`), in units of the network's energy scale. theta, (n_elements, d), is
-    zero until it is solved for.
+    phi are the `LayerInvariants` of each layer but the last and of the features the readout sums
+    (alone, where the kind is `per-element`), in units of the network's energy scale. theta,
+    (n_elements, d), is zero until it is solved for.
     """
 
     def __init__(self, config: HeadConfig, model: ModelConfig, n_species: int) -> None:
         super().__init__()
         self.config = config
         self.n_species = n_species
+        # Products of what is read out hardly say more, unless there is nothing else.
         last = model.num_iterations - 1
-        degrees = [model.max_degree if layer < last else 0 for layer in range(last + 1)]
-        # The last layer's products hardly say more: its scalars alone are left of it.
-        n_multiplied = min(config.product_layers or len(degrees), max(last, 1))
+        n_multiplied = config.product_layers or last
         blocks = [
             LayerInvariants(
-                model.features, degree, config.product_channels if layer < n_multiplied else 0
+                model.features,
+                model.max_degree,
+                config.product_channels if layer < n_multiplied else 0,
             )
-            for layer, degree in enumerate(degrees)
+            for layer in range(last)
         ]
-        readout = LayerInvariants(model.features, 0, 0)
+        readout = LayerInvariants(2 * model.features, 0, 0 if last else config.product_channels)
         self.every_layer = config.kind != "per-element"
         chosen = [readout] if config.kind == "per-element" else [*blocks, readout]
         self.blocks = torch.nn.ModuleList(chosen)
@@ -112,9 +113,13 @@ class LinearHead(torch.nn.Module):
             torch.zeros((n_species, self.n_invariants), dtype=torch.float64)
         )
 
+    def used(self, nodes: list[Tensor]) -> list[Tensor]:
+        """Return the features that the blocks are of; what is read out holds the last layer's."""
+        return nodes[:-2] + nodes[-1:] if self.every_layer else nodes[-1:]
+
     def invariants(self, nodes: list[Tensor]) -> Tensor:
-        """Return phi, (n_atoms, d), of the features after each layer and of the last ones."""
-        used = nodes if self.every_layer else nodes[-1:]
+        """Return phi, (n_atoms, d), of the features after each layer and of those read out."""
+        used = self.used(nodes)
         parts: list[Tensor] = []
         for k, block in enumerate(self.blocks):
             parts.append(block(used[k]))
@@ -122,7 +127,7 @@ class LinearHead(torch.nn.Module):
 
     def forward(self, nodes: list[Tensor], species: Tensor) -> Tensor:
         """Return atomic energies (n_atoms,), float64, in units of the energy scale."""
-        used = nodes if self.every_layer else nodes[-1:]
+        used = self.used(nodes)
         total = torch.zeros((species.shape[0], self.n_species), dtype=torch.float64)
         total = total.to(species.device)
         start = 0

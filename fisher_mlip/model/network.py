@@ -44,11 +44,12 @@ def _plain_e3nn() -> Iterator[None]:
 class EquivariantNetwork(torch.nn.Module):
     """An invariant energy per atom from message passing over equivariant features.
 
-    U(x) = sum_i [ readout . h_i(x) + shift(species_i) ], h_i the features after the last layer (in
-    eV: they carry `energy_scale`). A `head` adds a term linear in a larger set of features, in
-    which the pretrained readout stays as it is. `last_layer_features` are those of the head where
-    there is one: what the Fisher head solves a theta for. A `repulsion` adds a core that nothing
-    trains. Energies are relative to isolated atoms.
+    U(x) = sum_i [ readout . h_i(x) + shift(species_i) ], h_i the last layer's scalars and, beside
+    them, a hidden layer of those (in eV: they carry `energy_scale`). A `head` adds a term linear
+    in a larger set of features, in which the pretrained readout stays as it is.
+    `last_layer_features` are those of the head where there is one: what the Fisher head solves a
+    theta for. A `repulsion` adds a core that nothing trains. Energies are relative to isolated
+    atoms.
     """
 
     def __init__(self, config: ModelConfig, elements: Sequence[int]) -> None:
@@ -68,12 +69,9 @@ class EquivariantNetwork(torch.nn.Module):
             layers.append(Interaction(nodes, harmonics, gate, self.n_basis, config.radial_width))
             nodes = gate.out_irreps
         self.layers = torch.nn.ModuleList(layers)
-        self.refine = torch.nn.Sequential(
-            torch.nn.Linear(channels, channels),
-            torch.nn.SiLU(),
-            torch.nn.Linear(channels, channels),
-        )
-        self.readout = torch.nn.Parameter(torch.randn(channels) / channels**0.5)
+        # No linear map after the nonlinearity: the readout would be a second one on top of it.
+        self.refine = torch.nn.Sequential(torch.nn.Linear(channels, channels), torch.nn.SiLU())
+        self.readout = torch.nn.Parameter(torch.randn(2 * channels) / (2 * channels) ** 0.5)
         self.shift = torch.nn.Parameter(torch.zeros(n_species))
         self.head: LinearHead | None = None
         self.samples: SampledHeads | None = None
@@ -117,7 +115,7 @@ class EquivariantNetwork(torch.nn.Module):
         for layer in self.layers:
             nodes = layer(nodes, senders, receivers, harmonics, basis, envelope, self.message_scale)
             outputs.append(nodes)
-        outputs.append(nodes + self.refine(nodes))
+        outputs.append(torch.cat([nodes, self.refine(nodes)], dim=1))
         return outputs
 
     def forward(
