@@ -190,8 +190,9 @@ def test_the_cheaper_way_is_taken(
     random_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Few features and many dependent atoms: reverse. Many features of a molecule: forward."""
-    dense = Frame(np.tile(CRYSTAL.atomic_numbers, 2), np.tile(CRYSTAL.positions, (2, 1)))
-    dense = replace(dense, positions=dense.positions + np.repeat([[0.0], [0.6]], 3, axis=0))
+    dense = Frame(np.tile(CRYSTAL.atomic_numbers, 4), np.tile(CRYSTAL.positions, (4, 1)))
+    apart = np.repeat([[0.0], [0.4], [0.8], [1.2]], 3, axis=0)
+    dense = replace(dense, positions=dense.positions + apart)
     few, many = random_checkpoint().network, random_checkpoint("products").network
     graph = build_graph(dense, ELEMENTS, 3.0)
     assert reverse_is_cheaper(few, graph)

@@ -223,7 +223,7 @@ def test_sums_are_those_of_the_network(
     assert sums.n_frames.tolist() == [3, 2, 2]
     assert seen == ([7] if atoms_per_batch == 180 else [2, 2, 2, 1])
     graph = graph_of_frames(frames, ELEMENTS, 3.0)
-    g = feature_jacobian(network, graph).displacement.reshape(-1, 4).numpy()
+    g = feature_jacobian(network, graph).displacement.reshape(-1, 8).numpy()
     base = -evaluate(network, graph).forces.reshape(-1).numpy()
     residual = -np.concatenate([f.forces for f in frames if f.forces is not None]).ravel() - base
     laplacian = exact_laplacian(network, graph).values.numpy()
@@ -235,7 +235,7 @@ def test_sums_are_those_of_the_network(
             np.testing.assert_allclose(found.residual[k], g[row].T @ residual[row], rtol=1e-9)
         np.testing.assert_allclose(found.laplacian.sum(axis=0), laplacian.sum(axis=0), rtol=1e-9)
     np.testing.assert_allclose(sums.laplacian[0], laplacian[:3].sum(axis=0), rtol=1e-9)
-    assert sums.force_rmse(np.zeros(4)) == pytest.approx(math.sqrt(np.mean(residual**2)))
+    assert sums.force_rmse(np.zeros(8)) == pytest.approx(math.sqrt(np.mean(residual**2)))
 
 
 def assert_same_forces(sums: BlockSums, one: Estimate, other: Estimate | None) -> None:

@@ -91,14 +91,14 @@ def found(
         *parts,
         along,
         weights=LabelWeights(),
-        ridges=(1e-1, 1e-6),
+        ridges=(1e-4, 1e-6),
         scan_weights=(0.0, 1.0),
     )
 
 
 def test_a_candidate_has_a_row_for_each_ridge_and_weight(found: Candidate) -> None:
     tried = [(r.ridge, r.scan_weight) for r in found.rows]
-    assert tried == [(1e-6, 0.0), (1e-1, 0.0), (1e-6, 1.0), (1e-1, 1.0)]
+    assert tried == [(1e-6, 0.0), (1e-4, 0.0), (1e-6, 1.0), (1e-4, 1.0)]
     plain = [r for r in found.rows if r.scan_weight == 0.0]
     for each in plain:
         np.testing.assert_array_equal(each.theta, solve(found.system, found.spectrum, each.ridge))
@@ -110,7 +110,7 @@ def test_a_candidate_has_a_row_for_each_ridge_and_weight(found: Candidate) -> No
 
 def test_numbers_are_ready_for_a_file(found: Candidate) -> None:
     numbers = found.rows[0].numbers()
-    assert numbers["features"] == 4
+    assert numbers["features"] == 8
     assert numbers["held_out_force_rmse_meV_A"] == 1e3 * found.rows[0].held_out_force_rmse
     unknown = replace(found.rows[0], barrier=math.nan, held_out_energy_rmse=math.nan).numbers()
     assert unknown["barrier_eV"] is None

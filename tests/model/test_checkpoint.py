@@ -1,10 +1,13 @@
 """The checkpoint folder: round trip, and what is refused."""
 
+import copy
+import json
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fisher_mlip.data.frames import Frames
@@ -16,6 +19,7 @@ from fisher_mlip.model import (
     load_checkpoint,
     save_checkpoint,
 )
+from fisher_mlip.model.graph import graph_of_frames
 
 
 @pytest.fixture
@@ -109,3 +113,45 @@ def test_another_cutoff_is_another_model(folder: Path) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(InputError, match=r"trained with cutoff .*, found"):
         load_checkpoint(folder)
+
+
+@pytest.fixture
+def with_two_linear_maps(folder: Path, fitted_checkpoint: Checkpoint) -> Path:
+    """A model as an earlier version wrote it: h + B silu(A h + a) + b is read out."""
+    network = copy.deepcopy(fitted_checkpoint.network)
+    network.samples = None
+    config = fitted_checkpoint.config.model_copy(update={"sampled_heads": 0})
+    save_checkpoint(folder, Checkpoint(network, config))
+    weights = load_file(folder / "weights.safetensors")
+    with safe_open(folder / "weights.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    own, hidden = weights["readout"].chunk(2)
+    second = torch.linspace(-1.0, 1.0, 16 * 16, dtype=torch.float64).reshape(16, 16)
+    second += own[:, None] * (hidden - own @ second) / own.square().sum()
+    offset = torch.linspace(0.0, 0.5, 16, dtype=torch.float64)
+    weights |= {"readout": own, "refine.2.weight": second, "refine.2.bias": offset}
+    weights["shift"] -= weights["energy_scale"] * (own @ offset)
+    meaning = json.loads(metadata["meaning"])
+    del meaning["head"]["product_layers"]
+    save_file(weights, folder / "weights.safetensors", {"meaning": json.dumps(meaning)})
+    return folder
+
+
+def test_two_linear_maps_of_an_earlier_version_become_one(
+    with_two_linear_maps: Path, fitted_checkpoint: Checkpoint, ethanol_frames: Frames
+) -> None:
+    again = load_checkpoint(with_two_linear_maps)
+    graph = graph_of_frames(ethanol_frames, again.config.elements, again.network.cutoff)
+    one, other = (evaluate(c.network, graph) for c in (again, fitted_checkpoint))
+    torch.testing.assert_close(one.energies, other.energies, rtol=0.0, atol=1e-9)
+    torch.testing.assert_close(one.forces, other.forces, rtol=0.0, atol=1e-9)
+
+
+def test_a_head_over_two_linear_maps_is_refused(with_two_linear_maps: Path) -> None:
+    config = yaml.safe_load((with_two_linear_maps / "config.yaml").read_text())
+    config["head"] = {"kind": "per-element"}
+    (with_two_linear_maps / "config.yaml").write_text(yaml.safe_dump(config))
+    weights = with_two_linear_maps / "weights.safetensors"
+    save_file(load_file(weights), weights)
+    with pytest.raises(InputError, match="earlier version: finetune its pretrained model again"):
+        load_checkpoint(with_two_linear_maps)
