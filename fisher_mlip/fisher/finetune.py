@@ -109,7 +109,7 @@ def finetune(
         weighted=weights is not None,
         scans=scans,
     )
-    solution = solve_all(checkpoint, network, gram, along, options, training.content_hash())
+    solution = solve_all(checkpoint, network, gram, along, options)
     return replace(solution, held_out_errors=_errors(checkpoint, solution.checkpoint, held_out))
 
 
@@ -148,7 +148,6 @@ def solve_all(
     gram: GramFile,
     along: ScanEnergies,
     options: Options,
-    training_hash: str,
 ) -> Solution:
     """Return the solution from the sums; `network` has the largest head and becomes the model."""
     candidates = [
@@ -172,7 +171,7 @@ def solve_all(
     own = _with_head(checkpoint, network, config, chosen or base)
     if chosen is not None and found is not None and options.sampled_heads:
         own = _with_samples(own, gram, found, chosen, options.sampled_heads)
-    solution = Solution(own, gram, candidates, chosen, base, training_hash, along)
+    solution = Solution(own, gram, candidates, chosen, base, along)
     return Solution(**{**solution.__dict__, "checkpoint": _with_provenance(own, solution)})
 
 

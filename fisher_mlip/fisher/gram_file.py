@@ -57,6 +57,11 @@ class GramFile:
     weighted: bool = False
     scans: Sequence[Scan] = ()
 
+    @property
+    def training_hash(self) -> str:
+        """A SHA-256 over the frames solved from; their order does not matter, as in the sums."""
+        return hashlib.sha256("".join(sorted(self.frames)).encode()).hexdigest()
+
 
 def network_hash(network: EquivariantNetwork) -> str:
     """Return a SHA-256 over the weights that features depend on: all but what is solved for.

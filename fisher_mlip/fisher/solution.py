@@ -52,7 +52,6 @@ class Solution:
         candidates: each head's ridge paths.
         chosen: the row that is shipped, or None where the pretrained model was best.
         base: the row of the pretrained model itself.
-        training_hash: of the frames solved from.
         along: energies on the scans, of the largest head.
         held_out_errors: of the pretrained model and of the shipped one, each held-out frame
             counted alike; None after an update, which has the sums of those frames alone.
@@ -63,7 +62,6 @@ class Solution:
     candidates: list[Candidate]
     chosen: Row | None
     base: Row
-    training_hash: str
     along: ScanEnergies
     held_out_errors: tuple[ForceEnergyErrors, ForceEnergyErrors] | None = None
 
@@ -102,7 +100,7 @@ class Solution:
             "force_components": self.gram.training.forces.count,
             "held_out_weight": judges.weight / judges.count,
             **({} if errors is None else {"held_out_base": errors[0], "held_out": errors[1]}),
-            "training_hash": self.training_hash,
+            "training_hash": self.gram.training_hash,
         }
 
 

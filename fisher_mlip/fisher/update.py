@@ -85,7 +85,7 @@ def changed(
     along = scan_energies(network, gram.scans, elements)
     after = replace(gram, training=sums, frames=listed)
     base = Checkpoint(network, checkpoint.config)
-    return solve_all(base, copy.deepcopy(network), after, along, options or Options(), "")
+    return solve_all(base, copy.deepcopy(network), after, along, options or Options())
 
 
 def _listed(gram: GramFile, frames: Frames, how: How) -> list[str]:

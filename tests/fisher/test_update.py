@@ -66,6 +66,7 @@ def assert_same(found: Solution, expected: Solution) -> None:
             square = float(change @ forces.gram @ change) / forces.weight
             assert np.sqrt(max(square, 0.0)) < 1e-10 * forces.rms()
             assert one.ridge == other.ridge
+    assert found.brief()["training_hash"] == expected.brief()["training_hash"]
     assert (found.shipped.head, found.shipped.ridge) == (
         expected.shipped.head,
         expected.shipped.ridge,

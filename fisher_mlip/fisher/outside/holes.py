@@ -16,7 +16,7 @@ from fisher_mlip.model.potential import network_inputs, sum_by_frame
 from fisher_mlip.units import BOLTZMANN_EV_PER_K
 
 ATOMS_PER_BATCH = 900
-ROUNDS = 4
+ROUNDS = 6
 # K, hot enough that a hole is found by a short simulation.
 HOT = 1000.0
 # eV/Å.
@@ -85,9 +85,11 @@ class RisingSolve:
     """Solutions whose energies rise along scans wherever they are reached.
 
     Where the energy rises by less than a scan asks for, the missing slope joins the squared
-    errors; which intervals those are is found in a few rounds (an active set). Each round is a
-    solve in as many unknowns as there are features, or such intervals if they are fewer
-    (Woodbury's identity); what does not depend on ridge and weight is computed once.
+    errors; which intervals those are is found in a few rounds (an active set). As what is reached
+    depends on the energies before it, rounds may turn back and forth: then the one with the
+    highest barriers counts. Each round is a solve in as many unknowns as there are features, or
+    such intervals if they are fewer (Woodbury's identity); what does not depend on ridge and weight
+    is computed once.
     """
 
     def __init__(self, system: LinearSystem, spectrum: Spectrum, along: ScanEnergies) -> None:
@@ -107,26 +109,32 @@ class RisingSolve:
             weight: of the mean squared missing slope, relative to that asked for, in (eV/Å)^2;
                 the mean squared force error counts 1.
         """
-        inverse = 1.0 / (self.values + ridge)
-        plain = inverse * self.moment
-        amplitudes = plain
-        strength = weight / max(len(self.projected), 1)
+        found = self.vectors @ (self.moment / (self.values + ridge))
         before = np.zeros(len(self.projected), dtype=bool)
+        safest, highest = found, -np.inf
         for _ in range(ROUNDS):
-            chosen = self.slopes.wanting(self.along, self.vectors @ amplitudes)
+            chosen = self.slopes.wanting(self.along, found)
             if np.array_equal(chosen, before):
-                break
+                return np.asarray(found)
             before = chosen
-            # The normal equations gain strength (a a', -a r) of every chosen interval.
-            a, missing = self.projected[chosen], self.slopes.missing[chosen]
-            if len(a) < len(plain):
-                kernel = (a * inverse) @ a.T + np.eye(len(a)) / strength
-                amplitudes = plain - inverse * (a.T @ np.linalg.solve(kernel, missing + a @ plain))
-            else:
-                gram = strength * (a.T @ a) + np.diag(self.values + ridge)
-                moment = self.moment - strength * (a.T @ missing)
-                amplitudes = np.asarray(np.linalg.solve(gram, moment), dtype=np.float64)
-        return np.asarray(self.vectors @ amplitudes)
+            found = self.vectors @ self._amplitudes(chosen, ridge, weight)
+            barrier = self.along.effective_barrier(found)
+            if barrier >= highest:
+                safest, highest = found, barrier
+        return np.asarray(safest)
+
+    def _amplitudes(self, chosen: BoolArray, ridge: float, weight: float) -> FloatArray:
+        """Solve with the missing slopes of the chosen intervals among the squared errors."""
+        strength = weight / len(self.projected)
+        a, missing = self.projected[chosen], self.slopes.missing[chosen]
+        # The normal equations gain strength (a a', -a r) of every chosen interval.
+        if len(a) < len(self.values):
+            inverse = 1.0 / (self.values + ridge)
+            plain = inverse * self.moment
+            kernel = (a * inverse) @ a.T + np.eye(len(a)) / strength
+            return plain - inverse * (a.T @ np.linalg.solve(kernel, missing + a @ plain))
+        gram = strength * (a.T @ a) + np.diag(self.values + ridge)
+        return np.asarray(np.linalg.solve(gram, self.moment - strength * (a.T @ missing)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.constants import k as boltzmann_si
 
-from fisher_mlip.data.frames import FloatArray, Frame, Frames
+from fisher_mlip.data.frames import BoolArray, FloatArray, Frame, Frames
 from fisher_mlip.fisher.heads import set_theta
 from fisher_mlip.fisher.outside.holes import RisingSolve, ScanEnergies, Slopes, scan_energies
 from fisher_mlip.fisher.outside.scan import ENOUGH, Scan
@@ -75,6 +75,29 @@ def test_no_weight_is_the_plain_solve() -> None:
     plain = solve(system, spectrum, 1e-3)
     found = RisingSolve(system, spectrum, ways).theta(1e-3, 1e-15)
     np.testing.assert_allclose(found, plain, rtol=1e-9)
+
+
+def test_of_rounds_that_do_not_settle_the_one_with_the_highest_barriers_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (system, spectrum), ways = data(), along()
+    barriers = iter([0.2, 0.9, 0.4, 0.1])
+    seen: list[FloatArray] = []
+
+    def barrier(self: ScanEnergies, theta: FloatArray) -> float:
+        seen.append(theta)
+        return next(barriers)
+
+    def turning(self: Slopes, ways: ScanEnergies, theta: FloatArray) -> BoolArray:
+        return np.arange(len(self.missing)) % 4 == len(seen)
+
+    monkeypatch.setattr(ScanEnergies, "effective_barrier", barrier)
+    monkeypatch.setattr(Slopes, "wanting", turning)
+    monkeypatch.setattr("fisher_mlip.fisher.outside.holes.ROUNDS", 4)
+    found = RisingSolve(system, spectrum, ways).theta(1e-3, 1.0)
+    assert len(seen) == 4
+    assert np.array_equal(found, seen[1])
+    assert not np.array_equal(found, seen[3])
 
 
 def test_missing_slopes_are_raised() -> None:
