@@ -22,7 +22,7 @@ from fisher_mlip.model.interaction import Interaction
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.model.potential import network_inputs, sum_by_frame
 
-PAIRS_AT_ONCE = 2500
+PAIRS_AT_ONCE = 1200
 # A reverse pass costs about this many times the forward evaluation it differentiates.
 REVERSE_COST = 2.5
 

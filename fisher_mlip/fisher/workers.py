@@ -7,6 +7,9 @@ from typing import TypeVar
 
 import torch
 
+# Each holds some 0.3 GB of tangents.
+MOST_WORKERS = 8
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -18,7 +21,7 @@ def map_in_order(
 
     Results do not depend on that number. One at a time on a GPU, whose memory they would share.
     """
-    n_workers = torch.get_num_threads()
+    n_workers = min(torch.get_num_threads(), MOST_WORKERS)
     if n_workers == 1 or device.type != "cpu":
         yield from map(function, items)
         return
