@@ -5,14 +5,15 @@ A folder that a command makes in one go is filled under a temporary name and ren
 """
 
 import fcntl
+import glob
 import hashlib
 import json
 import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,18 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     Raises:
         InputError: `path` exists with something in it and `overwrite` is not set, or another
-            process is running in it.
+            process is running in it; or it is a file.
     """
     refuse_existing(path, overwrite=overwrite)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"expected a folder as output, found the file '{path}'")
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     partial = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     partial.mkdir()
     try:
-        yield partial
+        with locked_folder(partial):
+            yield partial
         # Another process may have made it meanwhile, or may be running in it.
         refuse_existing(path, overwrite=overwrite)
         if path.is_dir() and not path.is_symlink():
@@ -65,6 +70,14 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed processes left of this folder; whoever is alive holds the lock of his."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}-{'[0-9a-f]' * 8}"):
+        if left.is_dir():
+            with suppress(InputError, OSError), locked_folder(left):
+                shutil.rmtree(left)
 
 
 @contextmanager
@@ -84,12 +97,31 @@ def locked_folder(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def sibling(path: Path, suffix: str) -> Path:
+    """Return a folder beside `path` that is named after it; `.` has a name too."""
+    whole = path if path.name not in ("", "..") else path.resolve()
+    return whole.with_name(f"{whole.name}-{suffix}")
+
+
+def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuse an output that is one of the inputs, or holds one: they would be gone.
+
+    Raises:
+        InputError: so it is.
+    """
+    place = output.resolve()
+    for given in inputs:
+        if given is not None and given.resolve().is_relative_to(place):
+            what = "is" if given.resolve() == place else "holds"
+            raise InputError(f"output '{output}' {what} the input '{given}': name another output")
+
+
 def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
     """Refuse an output that exists, unless it is an empty folder or `overwrite` is set.
 
     Raises:
-        InputError: the output exists; or it is a folder that no command of ours made, which is
-            never overwritten.
+        InputError: the output exists; or it is a folder that no command of ours made, or no
+            regular file, which are never overwritten.
     """
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
@@ -98,6 +130,8 @@ def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
             raise InputError(
                 f"'{path}' is a folder that fisher-mlip did not make: name another output"
             )
+        if not path.is_dir() and not path.is_file():
+            raise InputError(f"'{path}' is no regular file: name another output")
         return
     raise InputError(f"output '{path}' exists: name another one or pass --overwrite")
 

@@ -3,24 +3,29 @@
     python scripts/head_cost.py CHECKPOINT [CHECKPOINT ...] [--molecules 600] [--repeats 9]
 
 The first checkpoint is what the others are compared with. Each is exported, and one evaluation of
-energy and forces (the work of a step) is timed in turn, round after round, CPU time on one thread.
-The last line printed is JSON.
+energy and forces (the work of a step) is timed in turn, round after round, CPU time on one thread;
+then, of each that has sampled heads, the uncertainty of the eager model beside its forces. The last
+line printed is JSON.
 """
 
 import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from fisher_mlip.allocator import keep_large_blocks
+from fisher_mlip.data import Frame
 from fisher_mlip.data.ethanol import ethanol_numbers
 from fisher_mlip.data.packing import pack_ethanol
 from fisher_mlip.export import write_artefact
-from fisher_mlip.model.checkpoint import load_checkpoint
+from fisher_mlip.model import Checkpoint, evaluate, load_checkpoint
+from fisher_mlip.model.graph import graph_of_frames
+from fisher_mlip.model.uncertainty import estimate_uncertainty
 from fisher_mlip.units import NM_PER_ANGSTROM
 
 DENSITY = 0.785  # g/cm3
@@ -32,6 +37,29 @@ def timed(module: torch.nn.Module, positions: torch.Tensor, box: torch.Tensor) -
     start = time.process_time()
     torch.autograd.grad(module(moving, box), moving)
     return time.process_time() - start
+
+
+def uncertainty_cost(checkpoint: Checkpoint, frame: Frame) -> dict[str, float]:
+    """Return what uncertainties cost, in evaluations of energy and forces; nothing without them."""
+    network = checkpoint.network.requires_grad_(False)
+    if network.samples is None:
+        return {}
+    graph = graph_of_frames([frame], checkpoint.config.elements, network.cutoff)
+    works: list[Callable[[], object]] = [
+        lambda: evaluate(network, graph),
+        lambda: estimate_uncertainty(network, graph, forces=False),
+        lambda: estimate_uncertainty(network, graph),
+    ]
+    seconds = []
+    for work in works:
+        work()
+        start = time.process_time()
+        work()
+        seconds.append(time.process_time() - start)
+    return {
+        "energy_uncertainty": seconds[1] / seconds[0],
+        "force_uncertainty": seconds[2] / seconds[0],
+    }
 
 
 def main() -> None:
@@ -47,11 +75,12 @@ def main() -> None:
     place = torch.from_numpy(positions * NM_PER_ANGSTROM)
     box = torch.from_numpy(cell * NM_PER_ANGSTROM)
     numbers = ethanol_numbers(options.molecules)
+    checkpoints = [load_checkpoint(path) for path in options.checkpoints]
     with tempfile.TemporaryDirectory() as folder:
         modules = []
-        for k, path in enumerate(options.checkpoints):
+        for k, checkpoint in enumerate(checkpoints):
             (Path(folder) / str(k)).mkdir()
-            artefact = write_artefact(Path(folder) / str(k), load_checkpoint(path))
+            artefact = write_artefact(Path(folder) / str(k), checkpoint)
             modules.append(artefact.bind(numbers, periodic=True))
     for module in modules * 2:
         timed(module, place, box)
@@ -63,6 +92,7 @@ def main() -> None:
             "median_s": float(np.median(rounds[:, k])),
             "ratio": float(np.median(ratios[:, k])),
             "ratio_range": [float(ratios[:, k].min()), float(ratios[:, k].max())],
+            **uncertainty_cost(checkpoints[k], Frame(numbers, positions, cell, np.ones(3, bool))),
         }
         for k, path in enumerate(options.checkpoints)
     ]
@@ -71,6 +101,12 @@ def main() -> None:
         print(
             f"{row['checkpoint']}: {row['median_s']:.3f} s, "
             f"{row['ratio']:.3f} [{low:.3f}, {high:.3f}] of the first"
+            + (
+                f"; uncertainty of energies {row['energy_uncertainty']:.1f}, of forces "
+                f"{row['force_uncertainty']:.1f} evaluations"
+                if "force_uncertainty" in row
+                else ""
+            )
         )
     print(json.dumps({"molecules": options.molecules, "heads": found}))
 

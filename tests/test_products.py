@@ -15,7 +15,9 @@ from fisher_mlip.products import (
     locked_folder,
     read_json,
     refuse_existing,
+    refuse_inputs,
     sha256_of_file,
+    sibling,
     whole_file,
     whole_folder,
     write_json,
@@ -185,3 +187,52 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
             pytest.fail("held twice")
     with locked_folder(tmp_path):
         pass
+
+
+def test_an_output_that_is_an_input_or_holds_one_is_refused(tmp_path: Path) -> None:
+    frames = tmp_path / "run" / "frames.xyz"
+    frames.parent.mkdir()
+    frames.write_text("")
+    (tmp_path / "link").symlink_to(frames.parent)
+    for output in (frames, frames.parent, tmp_path, tmp_path / "link"):
+        with pytest.raises(InputError, match=r"(is|holds) the input .*: name another output"):
+            refuse_inputs(output, [None, frames])
+    refuse_inputs(tmp_path / "other", [frames, None])
+    refuse_inputs(frames.parent / "new", [frames])
+
+
+def test_only_regular_files_and_our_folders_are_overwritten(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="no regular file"):
+        refuse_existing(tmp_path / "pipe", overwrite=True)
+    (tmp_path / "frames.xyz").write_text("precious")
+    with (
+        pytest.raises(InputError, match="expected a folder as output, found the file"),
+        whole_folder(tmp_path / "frames.xyz", overwrite=True),
+    ):
+        raise AssertionError("not reached")
+    assert (tmp_path / "frames.xyz").read_text() == "precious"
+
+
+def test_what_a_killed_process_left_is_swept_but_not_what_another_is_writing(
+    tmp_path: Path,
+) -> None:
+    left, alive = tmp_path / ".head-0123abcd", tmp_path / ".head-4567cdef"
+    other = tmp_path / ".head-backup"
+    for folder in (left, alive, other):
+        folder.mkdir()
+        (folder / "weights").write_text("half")
+    with locked_folder(alive), whole_folder(tmp_path / "head"):
+        assert not left.exists()
+        assert alive.exists()
+    assert other.exists()
+
+
+def test_a_sibling_has_a_name_even_of_the_folder_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base" / "inside").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "base" / "inside")
+    assert sibling(Path("model"), "fisher") == Path("model-fisher")
+    assert sibling(Path(), "fisher") == tmp_path / "base" / "inside-fisher"
+    assert sibling(Path(".."), "fisher") == tmp_path / "base-fisher"

@@ -4,7 +4,10 @@
 cannot be used; 3 a run became unstable; 130 interrupted.
 """
 
+import signal
+import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -41,6 +44,9 @@ class FailuresInWords(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        if threading.current_thread() is threading.main_thread():
+            # As Ctrl-C: what is half-written goes.
+            signal.signal(signal.SIGTERM, _terminated)
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -60,6 +66,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt("terminated")
 
 
 def main() -> NoReturn:

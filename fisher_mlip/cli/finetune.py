@@ -76,7 +76,7 @@ def finetune(
     calculator_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the calculator; repeatable.")
     ] = None,
-    worst: Annotated[int, typer.Option(min=1, help="Points that --calculator labels.")] = 40,
+    worst: Annotated[int, typer.Option(min=2, help="Points that --calculator labels.")] = 40,
     update: Annotated[
         Update | None,
         typer.Option(help="CHECKPOINT is a finetune: add DATA to it, or remove DATA from it."),
@@ -110,12 +110,15 @@ def finetune(
     from fisher_mlip.fisher.nesting import KINDS
     from fisher_mlip.fisher.selection import RIDGES, SCAN_WEIGHTS
     from fisher_mlip.model.checkpoint import load_checkpoint
-    from fisher_mlip.products import refuse_existing
+    from fisher_mlip.products import refuse_existing, refuse_inputs, sibling
 
-    folder = output or checkpoint.with_name(f"{checkpoint.name}-fisher")
+    folder = output or sibling(checkpoint, "fisher")
     refuse_existing(folder, overwrite=overwrite)
+    # An update may take the place of what it updates.
+    refuse_inputs(folder, [data, held_out, checkpoint if update is None else None])
     if update is not None:
         refuse_beside_update({"held-out": held_out, "reweight": reweight, "dtype": dtype})
+    refuse_useless_calculator(calculator, calculator_option or [], scans=scans, reweight=reweight)
     e0s = load_checkpoint(checkpoint).config.reference_energies
     engine = named_calculator(calculator, calculator_option or [])
     frames = read_with_forces(data, e0s, npz_unit, trust_units=trust_units)
@@ -143,6 +146,22 @@ def finetune(
         solution = with_worst_labelled(solution, engine, worst, options, device.resolve())
         report(solution)
     wrote(*save(folder, solution, checkpoint, overwrite=overwrite))
+
+
+def refuse_useless_calculator(
+    name: str, options: list[str], *, scans: bool, reweight: tuple[float, float] | None
+) -> None:
+    """Refuse a calculator that could label nothing, before anything is computed."""
+    from fisher_mlip.errors import InputError
+
+    if options and not name:
+        raise InputError("expected --calculator beside --calculator-option, found none")
+    if name and not scans:
+        raise InputError("--calculator labels points of the scans: expected no --no-scans with it")
+    if name and reweight is not None:
+        raise InputError(
+            "frames that are weighted can have none added: expected no --reweight with --calculator"
+        )
 
 
 def named_calculator(name: str, options: list[str]) -> Any:

@@ -41,6 +41,9 @@ def score_match(
     trust_temperature: Annotated[
         bool, typer.Option(help="Go on where the frames show another temperature.")
     ] = False,
+    trust_units: Annotated[
+        bool, typer.Option(help="Leave out the check that units look like eV and Å.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; default: CHECKPOINT-score.")
     ] = None,
@@ -57,15 +60,29 @@ def score_match(
     Example: fisher-mlip score-match runs/base frames.xyz --temperature 300 -o runs/matched
     """
     from fisher_mlip.data import read_frames
-    from fisher_mlip.fisher.score_checkpoint import require_temperature, score_matched_checkpoint
+    from fisher_mlip.data.checks import check_trainable
+    from fisher_mlip.fisher.score_checkpoint import (
+        refuse_head,
+        require_temperature,
+        score_matched_checkpoint,
+    )
     from fisher_mlip.fisher.score_matching import score_matched_theta
     from fisher_mlip.model.checkpoint import load_checkpoint, save_checkpoint
-    from fisher_mlip.products import refuse_existing, whole_folder, write_summary
+    from fisher_mlip.products import (
+        refuse_existing,
+        refuse_inputs,
+        sibling,
+        whole_folder,
+        write_summary,
+    )
 
-    folder = output or checkpoint.with_name(f"{checkpoint.name}-score")
+    folder = output or sibling(checkpoint, "score")
     refuse_existing(folder, overwrite=overwrite)
+    refuse_inputs(folder, [checkpoint, data])
     loaded = load_checkpoint(checkpoint)
+    refuse_head(loaded)
     frames = read_frames(data, npz_energy_unit=npz_unit.value)
+    check_trainable(frames, trust_units=trust_units, labels=())
     with progress_bar("Laplacians", len(frames)) as advance:
         found = score_matched_theta(
             loaded,
@@ -95,7 +112,7 @@ def report(found: "ScoreMatched") -> None:
         f"{found.model_temperature_error:.0f} K, stated {found.temperature:g} K"
     )
     if found.score.ridge is None:
-        console.print("no ridge gains more than its own error: the pretrained readout is kept")
+        console.print(f"{found.why_kept}: the pretrained readout is kept")
     else:
         error = 1000.0 * found.score.force_error
         console.print(f"ridge {found.score.ridge:.0e}, statistical force error {error:.1f} meV/Å")

@@ -108,6 +108,7 @@ def finetune(
         network_hash(network),
         weighted=weights is not None,
         scans=scans,
+        dtype=dtype or config.dtype,
     )
     solution = solve_all(checkpoint, network, gram, along, options)
     return replace(solution, held_out_errors=_errors(checkpoint, solution.checkpoint, held_out))
@@ -191,10 +192,11 @@ def kinds_within(kinds: Sequence[HeadKind], largest: HeadKind) -> list[HeadKind]
 
 
 def _base_row(training: NormalEquations, held_out: NormalEquations, along: ScanEnergies) -> Row:
+    """Return the pretrained model as it is, its energies too."""
     theta = np.zeros(training.n_features)
-    return Row.of(
-        HeadConfig(), 0.0, 0.0, theta, training, held_out, along if along.scans else None, 0.0
-    )
+    ways = along if along.scans else None
+    still = np.zeros(len(training.energies.moment) - len(theta))
+    return Row.of(HeadConfig(), 0.0, 0.0, theta, training, held_out, ways, 0.0, still)
 
 
 def _with_head(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from fisher_mlip.config import HeadConfig
+from fisher_mlip.config import DtypeName, HeadConfig
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.normal_equations import NormalEquations
@@ -25,6 +25,10 @@ from fisher_mlip.products import write_bytes
 
 GRAM_NAME = "gram.safetensors"
 KEY = "normal_equations"
+_DAMAGE = (
+    *(SafetensorError, ValidationError, OSError),
+    *(KeyError, IndexError, TypeError, AttributeError, ValueError),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,7 @@ class GramFile:
         network_hash: of the weights that the features depend on.
         weighted: whether frames had weights of their own; then none can be added.
         scans: the ways out of the data that were looked at.
+        dtype: that the features were differentiated in.
     """
 
     head: HeadConfig
@@ -56,6 +61,7 @@ class GramFile:
     network_hash: str
     weighted: bool = False
     scans: Sequence[Scan] = ()
+    dtype: DtypeName = "float32"
 
     @property
     def training_hash(self) -> str:
@@ -82,12 +88,18 @@ def _bytes(values: torch.Tensor) -> bytes:
 
 
 def frame_hashes(frames: Frames) -> list[str]:
-    """Return a hash of each frame's configuration and labels."""
+    """Return a hash of each frame's configuration, followed by one of its labels too."""
     return [_frame_hash(frame) for frame in frames]
 
 
 def _frame_hash(frame: Frame) -> str:
-    return Frames((frame,)).content_hash()[:32]
+    bare = frame.relabelled(energy=None, forces=None, stress=None)
+    return Frames((bare,)).content_hash()[:32] + Frames((frame,)).content_hash()[:32]
+
+
+def configuration_hash(frame_hash: str) -> str:
+    """Return the part of a frame's hash that its labels have no part in."""
+    return frame_hash[:32]
 
 
 def save_gram(path: Path, content: GramFile) -> None:
@@ -112,6 +124,7 @@ def save_gram(path: Path, content: GramFile) -> None:
         "network_hash": content.network_hash,
         "weighted": content.weighted,
         "scans": labels,
+        "dtype": content.dtype,
     }
     write_bytes(path, save(tensors, metadata={KEY: json.dumps(meta)}))
 
@@ -126,7 +139,7 @@ def load_gram(path: Path) -> GramFile:
         with safe_open(path, framework="numpy") as file:
             meta = json.loads((file.metadata() or {})[KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return GramFile(
+        found = GramFile(
             HeadConfig.model_validate(meta["head"]),
             {k.removeprefix("mixing:"): v for k, v in tensors.items() if k.startswith("mixing:")},
             tensors["readout"],
@@ -138,10 +151,36 @@ def load_gram(path: Path) -> GramFile:
             meta["network_hash"],
             meta["weighted"],
             scans_of(tensors, meta["scans"]),
+            meta["dtype"],
         )
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, ValidationError) as error:
+        _require_sound(found)
+        return found
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())
         raise InputError(f"expected normal equations in '{path}', found: {reason}") from None
+
+
+def _require_sound(content: GramFile) -> None:
+    """Check that shapes and numbers are those of sums over frames."""
+    n_elements = len(content.shift)
+    if content.head.product_channels and not content.mixing:
+        raise ValueError(f"a head of kind '{content.head.kind}' without its product channels")
+    for equations, hashes in (
+        (content.training, content.frames),
+        (content.held_out, content.held_out_frames),
+    ):
+        if equations.n_frames != len(hashes) or not all(isinstance(h, str) for h in hashes):
+            raise ValueError(f"{equations.n_frames} frames and {len(hashes)} of their hashes")
+        n = content.training.n_features
+        for (name, sums), columns in zip(
+            _parts(equations).items(), (n, n + n_elements, n), strict=True
+        ):
+            if sums.gram.shape != (columns, columns) or sums.moment.shape != (columns,):
+                raise ValueError(f"sums of the {name} of other shapes than {columns} columns")
+            numbers = (sums.gram.diagonal().min(initial=0.0), sums.weight, sums.square, sums.count)
+            whole = np.isfinite(sums.gram).all() and np.isfinite(sums.moment).all()
+            if not (whole and all(np.isfinite(x) and x >= 0.0 for x in numbers)):
+                raise ValueError(f"sums of the {name} that are no sums of squares")
 
 
 def _parts(equations: NormalEquations) -> dict[str, Sums]:
@@ -176,8 +215,10 @@ def _equations(
     for part in ("forces", "energies", "virials"):
         values = dict(scalars[part])
         empty = Sums.zeros(int(values.pop("columns")))
-        gram = tensors.get(f"{name}:{part}:gram", empty.gram)
-        moment = tensors.get(f"{name}:{part}:moment", empty.moment)
+        if values["count"] == 0:
+            parts[part] = empty
+            continue
+        gram, moment = (tensors[f"{name}:{part}:{what}"] for what in ("gram", "moment"))
         parts[part] = Sums(gram, moment, **values)
     return NormalEquations(**parts, n_frames=int(scalars["n_frames"]))
 
@@ -195,4 +236,9 @@ def set_mixing(network: EquivariantNetwork, mixing: Mapping[str, FloatArray]) ->
     """Set the product channels of a network's head."""
     for name, value in network.named_buffers():
         if name in mixing:
+            if value.shape != mixing[name].shape:
+                raise InputError(
+                    f"expected product channels {tuple(value.shape)} of '{name}', found "
+                    f"{mixing[name].shape}"
+                )
             value.copy_(torch.from_numpy(mixing[name]))

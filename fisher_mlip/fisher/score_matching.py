@@ -31,7 +31,7 @@ Source:
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,19 @@ class ScoreMatched:
     probe_share: float
     comparison: ForceComparison | None
     force_matched: Estimate | None
+
+    @property
+    def worse_than_base(self) -> bool:
+        """Whether the frames' own forces, where they have them, say that theta is no gain."""
+        known = self.comparison
+        return known is not None and not known.score_matched_rmse < known.base_rmse
+
+    @property
+    def why_kept(self) -> str:
+        """Why the pretrained readout is kept, if it is."""
+        if self.worse_than_base:
+            return "by the frames' own forces the model without them is no better"
+        return "no ridge gains more than its own error"
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers for `summary.json` and the checkpoint's provenance."""
@@ -175,7 +188,12 @@ def solved(sums: BlockSums, temperature: float, ridge: float | None = None) -> S
         matched.force_error,
         *configurational_temperature(sums, sums.base + sums.residual),
     )
-    return ScoreMatched(*known, comparison, matched)
+    found = ScoreMatched(*known, comparison, matched)
+    if ridge is not None or not found.worse_than_base:
+        return found
+    # Nobody asked for this ridge, and there are forces that speak against it.
+    kept = replace(score, ridge=None, theta=np.zeros_like(score.theta))
+    return replace(found, score=kept)
 
 
 def configurational_temperature(sums: BlockSums, moment: FloatArray) -> tuple[float, float]:

@@ -71,9 +71,11 @@ class Row:
         held_out: NormalEquations,
         ways: ScanEnergies | None,
         degrees_of_freedom: float,
+        offsets: FloatArray | None = None,
     ) -> "Row":
-        """Return a theta with its errors and its holes."""
-        offsets = fitted_offsets(training.energies, theta)
+        """Return a theta with its errors and its holes; offsets are fitted where none are given."""
+        if offsets is None:
+            offsets = fitted_offsets(training.energies, theta)
         whole = np.concatenate([theta, offsets])
         return Row(
             head,

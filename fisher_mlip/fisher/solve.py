@@ -26,10 +26,18 @@ class LabelWeights:
 
 @dataclass(frozen=True, eq=False)
 class LinearSystem:
-    """gram theta = moment: means over the rows of each kind of label, weighted and added."""
+    """gram theta = moment: means over the rows of each kind of label, weighted and added.
+
+    Attributes:
+        gram: (D, D).
+        moment: (D,).
+        n_rows: that they are sums over; the rank cannot be larger, whatever rounding leaves of
+            rows that were added and taken out again.
+    """
 
     gram: FloatArray
     moment: FloatArray
+    n_rows: int | None = None
 
 
 def linear_system(equations: NormalEquations, weights: LabelWeights) -> LinearSystem:
@@ -38,7 +46,10 @@ def linear_system(equations: NormalEquations, weights: LabelWeights) -> LinearSy
     Raises:
         InputError: a weight for labels that no frame has, or sums that are not finite.
     """
-    parts = [(1.0, equations.forces)]
+    for name, value in (("energy", weights.energy), ("virial", weights.virial)):
+        if not 0.0 <= value < np.inf:
+            raise InputError(f"expected a finite {name} weight of zero or more, found {value}")
+    parts, n_rows = [(1.0, equations.forces)], equations.forces.count
     for name, weight, sums in (
         ("energy", weights.energy, equations.energies),
         ("virial", weights.virial, equations.virials),
@@ -48,12 +59,13 @@ def linear_system(equations: NormalEquations, weights: LabelWeights) -> LinearSy
         if sums.count == 0:
             raise InputError(f"expected frames with labels for the {name} weight, found none")
         parts.append((weight, without_offsets(sums, equations.n_features)))
+        n_rows += sums.count
     gram = sum(weight / sums.weight * sums.gram for weight, sums in parts)
     moment = sum(weight / sums.weight * sums.moment for weight, sums in parts)
     gram, moment = np.asarray(gram), np.asarray(moment)
     if not (np.isfinite(gram).all() and np.isfinite(moment).all()):
         raise InputError("expected finite normal equations, found NaN: check frames and model")
-    return LinearSystem(gram, moment)
+    return LinearSystem(gram, moment, n_rows)
 
 
 def without_offsets(sums: Sums, n_features: int) -> Sums:
@@ -99,7 +111,7 @@ class Spectrum:
         scale: (D,), the square root of the diagonal; 1 where a feature never moves.
         values: (D,), eigenvalues of gram / (scale scale'), ascending; their mean is at most 1.
         vectors: (D, D), eigenvectors as columns.
-        rank: eigenvalues above D times machine epsilon times the largest.
+        rank: eigenvalues above D times machine epsilon times the largest, no more than rows.
     """
 
     scale: FloatArray
@@ -131,7 +143,10 @@ def diagonalize(system: LinearSystem) -> Spectrum:
     scale = np.where(diagonal > 0, np.sqrt(np.maximum(diagonal, 1e-300)), 1.0)
     values, vectors = np.linalg.eigh(system.gram / np.outer(scale, scale))
     tolerance = len(values) * np.finfo(np.float64).eps * values[-1]
-    return Spectrum(scale, values, vectors, int((values > tolerance).sum()))
+    rank = int((values > tolerance).sum())
+    return Spectrum(
+        scale, values, vectors, rank if system.n_rows is None else min(rank, system.n_rows)
+    )
 
 
 def solve(system: LinearSystem, spectrum: Spectrum, ridge: float) -> FloatArray:

@@ -15,11 +15,13 @@ from fisher_mlip.fisher.finetune import solve_all
 from fisher_mlip.fisher.gram_file import (
     GRAM_NAME,
     GramFile,
+    configuration_hash,
     frame_hashes,
     load_gram,
     network_hash,
     set_mixing,
 )
+from fisher_mlip.fisher.jacobian import feature_count
 from fisher_mlip.fisher.normal_equations import accumulate
 from fisher_mlip.fisher.outside.holes import scan_energies
 from fisher_mlip.fisher.solution import Options, Solution
@@ -92,8 +94,11 @@ def _listed(gram: GramFile, frames: Frames, how: How) -> list[str]:
     """Return the frames' hashes after the change."""
     there, new = Counter(gram.frames), Counter(frame_hashes(frames))
     if how == "add":
-        for known, what in ((there, "summed"), (Counter(gram.held_out_frames), "held out")):
-            n_known = sum((known & new).values())
+        # Whatever their labels.
+        configurations = [configuration_hash(each) for each in new.elements()]
+        for known, what in ((gram.frames, "summed"), (gram.held_out_frames, "held out")):
+            seen = {configuration_hash(each) for each in known}
+            n_known = sum(each in seen for each in configurations)
             if n_known:
                 raise InputError(
                     f"{n_known} of the {len(frames)} frames to add are among those {what}"
@@ -112,7 +117,12 @@ def _listed(gram: GramFile, frames: Frames, how: How) -> list[str]:
 def _network_of(checkpoint: Checkpoint, gram: GramFile, device: str) -> EquivariantNetwork:
     """Return the pretrained network again, with the head whose features were summed."""
     config = checkpoint.config
-    network = copy.deepcopy(checkpoint.network).to(device, torch_dtype(config.dtype))
+    network = copy.deepcopy(checkpoint.network).to(device, torch_dtype(gram.dtype))
+    if (len(gram.readout), len(gram.shift)) != (len(network.readout), len(network.shift)):
+        raise InputError(
+            f"expected sums of a model with {len(network.readout)} features in its readout and "
+            f"{len(network.shift)} elements, found {len(gram.readout)} and {len(gram.shift)}"
+        )
     network.readout.data = torch.from_numpy(gram.readout).to(network.readout)
     network.shift.data = torch.from_numpy(gram.shift).to(network.shift)
     network.head, network.samples = None, None
@@ -120,4 +130,9 @@ def _network_of(checkpoint: Checkpoint, gram: GramFile, device: str) -> Equivari
         head = LinearHead(gram.head, config.model, len(config.elements))
         network.head = head.to(network.energy_scale)
         set_mixing(network, gram.mixing)
+    if feature_count(network) != gram.training.n_features:
+        raise InputError(
+            f"expected sums over the {feature_count(network)} features of this model's head, found "
+            f"{gram.training.n_features}"
+        )
     return network

@@ -175,6 +175,8 @@ def _read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             meaning = json.loads((file.metadata() or {}).get(MEANING_KEY, "{}"))
+            if not isinstance(meaning, dict) or not isinstance(meaning.get("head", {}), dict):
+                raise ValueError("its metadata do not say what the weights mean")
             if meaning:
                 head = {"head": NO_HEAD | meaning.get("head", {})}
                 meaning = BEFORE_THE_KEY | meaning | head

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,3 +139,41 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert result.exit_code == 0
     if name != "data":
         assert "Example" in result.stdout
+
+
+HANGING = """
+import sys, time
+from pathlib import Path
+from fisher_mlip.cli.app import app
+from fisher_mlip.products import whole_folder
+
+@app.command()
+def hang(folder: Path) -> None:
+    with whole_folder(folder) as partial:
+        (partial / "weights").write_text("half")
+        print("writing", flush=True)
+        time.sleep(60)
+
+app(["hang", sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"), [(signal.SIGTERM, "terminated"), (signal.SIGINT, "interrupted")]
+)
+def test_a_command_that_is_stopped_leaves_nothing_half_written(
+    tmp_path: Path, number: signal.Signals, sentence: str
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGING, str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "writing\n"
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 130
+        assert process.stderr.read().strip() == sentence
+    assert list(tmp_path.iterdir()) == []

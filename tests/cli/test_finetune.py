@@ -224,3 +224,32 @@ def test_a_calculator_that_is_not_there_is_refused_first(
     assert "nothing" in output
     assert "Jacobians" not in output
     assert not target.exists()
+
+
+def test_inputs_are_not_overwritten(base: Path, data: Path, tmp_path: Path) -> None:
+    judges = ("--held-out", data / "judges.xyz", "--overwrite")
+    for output in (data / "first.xyz", data / "judges.xyz", data, base, base.parent):
+        code, said = run(base, data / "first.xyz", *judges, "-o", output)
+        assert code == 2
+        assert "name another output" in said
+    assert (data / "first.xyz").is_file()
+    assert (base / "weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--calculator", "emt", "--no-scans"), "expected no --no-scans with it"),
+        (("--calculator", "emt", "--reweight", 500, 400), "expected no --reweight with"),
+        (("--calculator-option", "a=1"), "expected --calculator beside --calculator-option"),
+        (("--energy-weight", "inf"), "expected a finite energy weight"),
+    ],
+)
+def test_options_that_cannot_go_together_are_refused(
+    base: Path, data: Path, tmp_path: Path, options: tuple[object, ...], sentence: str
+) -> None:
+    judges = ("--held-out", data / "judges.xyz", "-o", tmp_path / "out")
+    code, said = run(base, data / "first.xyz", *judges, *options)
+    assert code == 2
+    assert sentence in said
+    assert not (tmp_path / "out").exists()

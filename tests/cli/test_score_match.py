@@ -1,13 +1,15 @@
 """`fisher-mlip score-match`: a head without forces, and a temperature that is not the frames'."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from fisher_mlip.cli.app import app
-from fisher_mlip.data import write_frames
+from fisher_mlip.data import read_frames, write_frames
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.data.sampling import sample_gas
 from fisher_mlip.model import Checkpoint, load_checkpoint, save_checkpoint
@@ -49,3 +51,35 @@ def test_a_model_that_shows_another_temperature_is_refused(inputs: Path) -> None
     assert code == 2
     assert "expected frames of 500 K" in output
     assert not (inputs / "refused").exists()
+
+
+def test_sampled_heads_of_another_theta_are_not_kept(inputs: Path) -> None:
+    assert load_checkpoint(inputs / "base").config.sampled_heads > 0
+    code, output = run(inputs, "--trust-temperature", "-o", str(inputs / "fresh"))
+    assert code == 0, output
+    made = load_checkpoint(inputs / "fresh")
+    assert made.config.sampled_heads == 0
+    assert made.network.samples is None
+
+
+def test_frames_in_nanometers_are_refused(inputs: Path) -> None:
+    frames = read_frames(inputs / "bare.xyz")
+    small = tuple(replace(frame, positions=0.1 * frame.positions) for frame in frames)
+    write_frames(inputs / "nm.xyz", Frames(small, frames.reference_energies))
+    arguments = ["score-match", str(inputs / "base"), str(inputs / "nm.xyz")]
+    result = RUNNER.invoke(app, [*arguments, "--temperature", "500", "-o", str(inputs / "nm")])
+    assert result.exit_code == 2
+    assert not (inputs / "nm").exists()
+
+
+def test_forces_that_say_it_is_worse_keep_the_pretrained_readout(inputs: Path) -> None:
+    """A stated temperature a hundred times too high, trusted; the frames' forces know better."""
+    frames = sample_gas(40, 500.0, seed=1)
+    write_frames(inputs / "forces.xyz", frames)
+    arguments = ["score-match", str(inputs / "base"), str(inputs / "forces.xyz"), "--blocks", "8"]
+    hot = ["--temperature", "50000", "--trust-temperature", "-o", str(inputs / "hot")]
+    result = RUNNER.invoke(app, [*arguments, *hot])
+    assert result.exit_code == 0, result.output
+    assert "no better: the pretrained readout is kept" in " ".join(result.output.split())
+    before, after = (load_checkpoint(inputs / name).network for name in ("base", "hot"))
+    assert torch.equal(before.readout, after.readout)

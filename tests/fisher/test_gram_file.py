@@ -149,3 +149,24 @@ def test_product_channels_are_set_by_name(random_checkpoint: MakeCheckpoint) -> 
     for name, value in mixing_of(other.network).items():
         assert torch.equal(torch.from_numpy(value), dict(one.network.named_buffers())[name])
     assert mixing_of(random_checkpoint("all-layers").network)
+
+
+def test_edited_sums_are_refused_in_one_sentence(tmp_path: Path, content: GramFile) -> None:
+    forces = content.training.forces
+    smaller = replace(forces, gram=forces.gram[:-1, :-1])
+    wrong = [
+        replace(content, training=replace(content.training, forces=each))
+        for each in (
+            smaller,
+            replace(forces, gram=-forces.gram),
+            replace(forces, moment=np.full_like(forces.moment, np.nan)),
+            replace(forces, weight=-1.0),
+        )
+    ]
+    wrong += [replace(content, frames=content.frames[:-1]), replace(content, shift=np.zeros(1))]
+    wrong += [replace(content, held_out_frames=[1 for _ in content.held_out_frames])]  # type: ignore[misc]
+    for each in wrong:
+        save_gram(tmp_path / "gram", each)
+        with pytest.raises(InputError, match="expected normal equations in") as error:
+            load_gram(tmp_path / "gram")
+        assert "\n" not in str(error.value)

@@ -212,3 +212,21 @@ def test_nan_is_refused() -> None:
 def test_a_ridge_that_cannot_be_is_refused(ridge: float) -> None:
     with pytest.raises(InputError, match="ridge of zero or more"):
         solved(jacobian(), np.ones(N_ROWS), ridge)
+
+
+def test_no_more_directions_are_known_than_there_are_rows() -> None:
+    """What rounding leaves of rows that were taken out again is nothing known."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2, 6))
+    left = 1e-6 * rng.normal(size=(6, 6))
+    gram = rows.T @ rows + left @ left.T
+    assert diagonalize(LinearSystem(gram, gram[0])).rank > 2
+    assert diagonalize(LinearSystem(gram, gram[0], 2)).rank == 2
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
+def test_weights_that_make_no_sense_are_refused(weight: float) -> None:
+    forces = Sums.of_rows(*(torch.ones(shape, dtype=torch.float64) for shape in ((4, D), 4, 4)))
+    equations = NormalEquations(forces, Sums.zeros(D + 3), Sums.zeros(D), 1)
+    with pytest.raises(InputError, match="expected a finite virial weight"):
+        linear_system(equations, LabelWeights(virial=weight))

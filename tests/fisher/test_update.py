@@ -183,6 +183,10 @@ def test_frames_that_are_there_cannot_be_added(
         update(folder, truth.subset([3, 4, 5]), "add", options=PLAIN)
     with pytest.raises(InputError, match="1 of the 2 frames to add are among those held out"):
         update(folder, truth.subset([8, 9]), "add", options=PLAIN)
+    # Another label does not make it another frame.
+    bare = replace(truth, frames=tuple(f.relabelled(energy=None) for f in truth.subset([3, 9])))
+    with pytest.raises(InputError, match="1 of the 2 frames to add are among those summed"):
+        update(folder, bare, "add", options=PLAIN)
 
 
 def test_frames_that_are_not_there_cannot_be_removed(
