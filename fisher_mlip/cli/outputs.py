@@ -45,6 +45,14 @@ def describe_weights(path: Path) -> Facts:
         raise InputError(f"expected safetensors in '{path}', found: {error}") from None
     if "tree" in metadata:
         return {"kind": "training state: `train --resume` goes on from it", "tensors": len(shapes)}
+    if "normal_equations" in metadata:
+        summed = json.loads(metadata["normal_equations"])
+        return {
+            "kind": "normal equations: `finetune --update` goes on from them",
+            "frames": len(summed["frames"]),
+            "held-out frames": len(summed["held_out_frames"]),
+            "head": summed["head"]["kind"],
+        }
     return {
         "kind": "weights",
         "tensors": len(shapes),

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from fisher_mlip.figures import COLORS, figure
 from fisher_mlip.fisher.solution import Solution
 from fisher_mlip.products import whole_file
@@ -23,7 +25,9 @@ def plot_ridge_path(solution: Solution, target: Path) -> None:
             axes.plot(ridges, held_out, "o-", color=color, label=label, markersize=4)
             axes.plot(ridges, training, ":", color=color)
         axes.set_xscale("log" if min(ridges) > 0.0 else "linear")
-        axes.set_yscale("log")
+        # Noise without forces, or a single row, is matched to nothing.
+        shown = [line.get_ydata() for line in axes.get_lines()]
+        axes.set_yscale("log" if all(np.all(np.asarray(y) > 0.0) for y in shown) else "linear")
         pretrained = 1000.0 * solution.base.held_out_force_rmse
         axes.axhline(pretrained, color=COLORS[-1], linestyle="--", label="pretrained")
         if solution.chosen is not None:

@@ -10,6 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from fisher_mlip.cli import app
+from fisher_mlip.cli.info import describe
 from fisher_mlip.config import ModelConfig
 from fisher_mlip.data import Frames, write_frames
 from fisher_mlip.model import (
@@ -253,3 +254,21 @@ def test_options_that_cannot_go_together_are_refused(
     assert code == 2
     assert sentence in said
     assert not (tmp_path / "out").exists()
+
+
+def test_info_knows_the_normal_equations(base: Path, data: Path, tmp_path: Path) -> None:
+    solved(base, data, tmp_path / "head", "--head", "per-element", "--no-scans")
+    facts = describe(tmp_path / "head" / "gram.safetensors")
+    assert facts["kind"].startswith("normal equations")
+    assert (facts["frames"], facts["held-out frames"]) == (5, 3)
+
+
+def test_one_frame_is_plotted_without_complaint(
+    base: Path, ethanol_frames: Frames, data: Path, tmp_path: Path
+) -> None:
+    """Fewer rows than features: training errors of zero have no logarithm."""
+    write_frames(tmp_path / "one.xyz", ethanol_frames.subset([0]))
+    judges = ("--held-out", data / "judges.xyz", "--no-scans", "--head", "products")
+    code, said = run(base, tmp_path / "one.xyz", *judges, "-o", tmp_path / "one")
+    assert code == 0, said
+    assert (tmp_path / "one" / "ridge_path.png").stat().st_size > 1000
