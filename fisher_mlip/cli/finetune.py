@@ -13,7 +13,7 @@ from fisher_mlip.cli.options import Device, EnergyUnit, NpzUnit, Precision
 if TYPE_CHECKING:
     from fisher_mlip.data import Frames
     from fisher_mlip.data.frames import FloatArray
-    from fisher_mlip.fisher import Options, Solution
+    from fisher_mlip.fisher import LabelWeights, Options, Solution
 
 
 class Head(StrEnum):
@@ -54,11 +54,17 @@ def finetune(
         typer.Option(min=0.0, help="Try this ridge and no other; 0: within the rank."),
     ] = None,
     energy_weight: Annotated[
-        float, typer.Option(min=0.0, help="Weight of energies per atom, (eV/atom)^-2; forces: 1.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Weight of energies per atom, (eV/atom)^-2; forces: 1. Default: 0, or as before "
+            "with --update.",
+        ),
+    ] = None,
     virial_weight: Annotated[
-        float, typer.Option(min=0.0, help="Weight of virials per atom, (eV/atom)^-2.")
-    ] = 0.0,
+        float | None,
+        typer.Option(min=0.0, help="Weight of virials per atom, (eV/atom)^-2; default as above."),
+    ] = None,
     reweight: Annotated[
         tuple[float, float] | None,
         typer.Option(metavar="T1 T2", help="Weight frames sampled at T1 to temperature T2, K."),
@@ -106,7 +112,7 @@ def finetune(
 
     Example: fisher-mlip finetune runs/base frames.xyz -o runs/finetuned
     """
-    from fisher_mlip.fisher import LabelWeights, Options
+    from fisher_mlip.fisher import Options
     from fisher_mlip.fisher.nesting import KINDS
     from fisher_mlip.fisher.selection import RIDGES, SCAN_WEIGHTS
     from fisher_mlip.model.checkpoint import load_checkpoint
@@ -128,7 +134,7 @@ def finetune(
         ridges=RIDGES if ridge is None else (ridge,),
         scan_weights=SCAN_WEIGHTS if scans else (0.0,),
         look_outside=scans,
-        label_weights=LabelWeights(energy_weight, virial_weight),
+        label_weights=label_weights(energy_weight, virial_weight),
         allow_holes=allow_holes,
     )
     if update is not None:
@@ -146,6 +152,15 @@ def finetune(
         solution = with_worst_labelled(solution, engine, worst, options, device.resolve())
         report(solution)
     wrote(*save(folder, solution, checkpoint, overwrite=overwrite))
+
+
+def label_weights(energy: float | None, virial: float | None) -> "LabelWeights | None":
+    """Return the weights given; None where none is."""
+    from fisher_mlip.fisher import LabelWeights
+
+    if energy is None and virial is None:
+        return None
+    return LabelWeights(energy or 0.0, virial or 0.0)
 
 
 def refuse_useless_calculator(

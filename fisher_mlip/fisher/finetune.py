@@ -39,7 +39,7 @@ from fisher_mlip.fisher.selection import (
     choose,
 )
 from fisher_mlip.fisher.solution import Options, Solution
-from fisher_mlip.fisher.solve import fitted_offsets
+from fisher_mlip.fisher.solve import LabelWeights, fitted_offsets
 from fisher_mlip.model.checkpoint import Checkpoint, save_checkpoint, torch_dtype
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.train.metrics import ForceEnergyErrors, errors
@@ -82,7 +82,8 @@ def finetune(
     head = largest_head(options, checkpoint)
     attach_head(network, head, config.model, training, elements)
     judging = judge_weights(network, held_out, elements)
-    virials = options.label_weights.virial > 0.0
+    label_weights = options.label_weights or LabelWeights()
+    virials = label_weights.virial > 0.0
     sums = [
         accumulate(
             network,
@@ -109,6 +110,7 @@ def finetune(
         weighted=weights is not None,
         scans=scans,
         dtype=dtype or config.dtype,
+        label_weights=label_weights,
     )
     solution = solve_all(checkpoint, network, gram, along, options)
     return replace(solution, held_out_errors=_errors(checkpoint, solution.checkpoint, held_out))
@@ -157,7 +159,7 @@ def solve_all(
             gram.training,
             gram.held_out,
             along,
-            weights=options.label_weights,
+            weights=gram.label_weights,
             ridges=options.ridges,
             scan_weights=options.scan_weights,
         )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.normal_equations import NormalEquations
 from fisher_mlip.fisher.outside.scan import Scan
 from fisher_mlip.fisher.outside.scan_store import scan_arrays, scans_of
+from fisher_mlip.fisher.solve import LabelWeights
 from fisher_mlip.fisher.sums import Sums
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.products import write_bytes
@@ -48,6 +49,7 @@ class GramFile:
         weighted: whether frames had weights of their own; then none can be added.
         scans: the ways out of the data that were looked at.
         dtype: that the features were differentiated in.
+        label_weights: of energies and virials beside forces, that theta was solved with.
     """
 
     head: HeadConfig
@@ -62,6 +64,7 @@ class GramFile:
     weighted: bool = False
     scans: Sequence[Scan] = ()
     dtype: DtypeName = "float32"
+    label_weights: LabelWeights = field(default_factory=LabelWeights)
 
     @property
     def training_hash(self) -> str:
@@ -125,6 +128,7 @@ def save_gram(path: Path, content: GramFile) -> None:
         "weighted": content.weighted,
         "scans": labels,
         "dtype": content.dtype,
+        "label_weights": asdict(content.label_weights),
     }
     write_bytes(path, save(tensors, metadata={KEY: json.dumps(meta)}))
 
@@ -152,6 +156,7 @@ def load_gram(path: Path) -> GramFile:
             meta["weighted"],
             scans_of(tensors, meta["scans"]),
             meta["dtype"],
+            LabelWeights(**meta["label_weights"]),
         )
         _require_sound(found)
         return found

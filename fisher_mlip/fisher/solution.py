@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fisher_mlip.config import HeadKind
@@ -26,7 +26,8 @@ class Options:
         budget: most features of a head.
         ridges: relative to the scaled diagonal of T.
         scan_weights: of slopes missing on the scans, beside forces; (0,) leaves theta to the data.
-        label_weights: of energies and virials beside forces.
+        label_weights: of energies and virials beside forces; None for forces alone, or in an update
+            for those of the finetune it goes on from.
         look_outside: make scans at all.
         sampled_heads: deviations of theta that tell the model's uncertainty; 0 for none.
         allow_holes: ship a head that lets atoms out of the data more easily than its base.
@@ -36,7 +37,7 @@ class Options:
     budget: int = BUDGET
     ridges: Sequence[float] = RIDGES
     scan_weights: Sequence[float] = SCAN_WEIGHTS
-    label_weights: LabelWeights = field(default_factory=LabelWeights)
+    label_weights: LabelWeights | None = None
     look_outside: bool = True
     allow_holes: bool = False
     sampled_heads: int = 16

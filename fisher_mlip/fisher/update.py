@@ -77,6 +77,13 @@ def changed(
     """Return the solution with frames more or fewer, from the sums of the one there is."""
     if gram.weighted:
         raise InputError("frames were weighted when they were summed: none can be added or removed")
+    options = options or Options()
+    label_weights = options.label_weights or gram.label_weights
+    if label_weights.virial > 0.0 and gram.training.virials.count == 0:
+        raise InputError(
+            "no virials were summed by the finetune to go on from: make it again, from all frames, "
+            "with a weight of virials"
+        )
     listed = _listed(gram, frames, how)
     network = _network_of(checkpoint, gram, device)
     elements = checkpoint.config.elements
@@ -85,9 +92,9 @@ def changed(
     change = accumulate(network, relative, elements, virials=virials, advance=advance)
     sums = gram.training + change if how == "add" else gram.training - change
     along = scan_energies(network, gram.scans, elements)
-    after = replace(gram, training=sums, frames=listed)
+    after = replace(gram, training=sums, frames=listed, label_weights=label_weights)
     base = Checkpoint(network, checkpoint.config)
-    return solve_all(base, copy.deepcopy(network), after, along, options or Options())
+    return solve_all(base, copy.deepcopy(network), after, along, options)
 
 
 def _listed(gram: GramFile, frames: Frames, how: How) -> list[str]:

@@ -167,12 +167,26 @@ def test_virials_that_were_summed_are_summed_again(
     truth = labelled_by(random_checkpoint(seed=5), Frames(boxed))
     options = replace(PLAIN, label_weights=LabelWeights(energy=1.0, virial=0.5))
     folder = saved(tmp_path, solved(base, truth, range(5), options))
-    found = update(folder, truth.subset(range(5, 9)), "add", options=options)
+    # The weights are those of before unless others are given.
+    found = update(folder, truth.subset(range(5, 9)), "add", options=PLAIN)
     expected = solved(base, truth, range(9), options)
     assert_same(found, expected)
     virials: list[NormalEquations] = [each.gram.training for each in (found, expected)]
     np.testing.assert_allclose(virials[0].virials.gram, virials[1].virials.gram, rtol=1e-9)
     assert virials[0].virials.count == 9 * 6
+    other = replace(PLAIN, label_weights=LabelWeights(virial=5.0))
+    changed = update(folder, truth.subset(range(5, 9)), "add", options=other)
+    assert changed.gram.label_weights == LabelWeights(virial=5.0)
+    assert not np.allclose(changed.shipped.theta, found.shipped.theta)
+
+
+def test_virials_that_were_not_summed_cannot_be_weighted(
+    tmp_path: Path, base: Checkpoint, truth: Frames
+) -> None:
+    folder = saved(tmp_path, solved(base, truth, range(5)))
+    options = replace(PLAIN, label_weights=LabelWeights(virial=1.0))
+    with pytest.raises(InputError, match="no virials were summed by the finetune to go on from"):
+        update(folder, truth.subset([5]), "add", options=options)
 
 
 def test_frames_that_are_there_cannot_be_added(
