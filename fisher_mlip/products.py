@@ -111,7 +111,7 @@ def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
     """
     place = output.resolve()
     for given in inputs:
-        if given is not None and given.resolve().is_relative_to(place):
+        if given is not None and given.exists() and given.resolve().is_relative_to(place):
             what = "is" if given.resolve() == place else "holds"
             raise InputError(f"output '{output}' {what} the input '{given}': name another output")
 

@@ -5,7 +5,14 @@ from pathlib import Path
 from fisher_mlip.config import SimulateConfig, write_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
-from fisher_mlip.products import read_json, refuse_existing, whole_folder, write_json, write_summary
+from fisher_mlip.products import (
+    read_json,
+    refuse_existing,
+    refuse_inputs,
+    whole_folder,
+    write_json,
+    write_summary,
+)
 from fisher_mlip.simulate.checkpoints import (
     Segments,
     load_checkpoint,
@@ -65,6 +72,8 @@ def _start(
 ) -> Run:
     """Build the system, then make the run folder with step 0 in it."""
     refuse_existing(folder.path, overwrite=overwrite)
+    given = [Path(name) for name in (config.system, config.start_frames) if name]
+    refuse_inputs(folder.path, [artefact.path, *given])
     if folder.path.exists() and any(folder.path.iterdir()) and not folder.record.exists():
         raise InputError(f"'{folder.path}' is no run folder: --overwrite does not delete it")
     molecular = build_molecular_system(config, artefact.manifest.cutoff)

@@ -89,6 +89,15 @@ def test_an_existing_output_is_refused_before_anything_is_read(tmp_path: Path) -
     assert "--overwrite" in str(result.exception)
 
 
+def test_a_run_is_not_replaced_by_its_report(make_run: MakeRun) -> None:
+    run = make_run()
+    for output in (run, run.parent):
+        result = CliRunner().invoke(app, [str(run), "-o", str(output), "--overwrite"])
+        assert isinstance(result.exception, InputError)
+        assert "name another output" in str(result.exception)
+    assert (run / "ledger.csv").is_file()
+
+
 def test_standard_output_is_ours_alone(make_run: MakeRun, tmp_path: Path) -> None:
     """mdtraj's C code prints to the process's standard output; a pipe must not get it."""
     command = [sys.executable, "-c", "from fisher_mlip.cli import main; main()", "analyze"]

@@ -136,6 +136,11 @@ def test_an_existing_folder_is_not_touched(short: MakeConfig, tmp_path: Path) ->
     (tmp_path / "config.yaml").unlink()
     for _ in range(2):
         run_simulation(short(steps=1), tmp_path / "run", overwrite=True)
+    frames = tmp_path / "run" / "frames.xyz"
+    frames.write_text("precious")
+    with pytest.raises(InputError, match=r"holds the input .*: name another output"):
+        run_simulation(short(start_frames=str(frames)), tmp_path / "run", overwrite=True)
+    assert frames.is_file()
 
 
 @pytest.mark.parametrize(
