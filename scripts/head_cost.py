@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,6 +63,17 @@ def uncertainty_cost(checkpoint: Checkpoint, frame: Frame) -> dict[str, float]:
     }
 
 
+def line(row: dict[str, Any]) -> str:
+    """Return what was found of a checkpoint."""
+    low, high = row["ratio_range"]
+    text = f"{row['checkpoint']}: {row['median_s']:.3f} s, "
+    text += f"{row['ratio']:.3f} [{low:.3f}, {high:.3f}] of the first"
+    if "force_uncertainty" in row:
+        text += f"; uncertainty of energies {row['energy_uncertainty']:.1f}, of forces "
+        text += f"{row['force_uncertainty']:.1f} evaluations"
+    return text
+
+
 def main() -> None:
     """Export, time in turn, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -97,17 +109,7 @@ def main() -> None:
         for k, path in enumerate(options.checkpoints)
     ]
     for row in found:
-        low, high = row["ratio_range"]
-        print(
-            f"{row['checkpoint']}: {row['median_s']:.3f} s, "
-            f"{row['ratio']:.3f} [{low:.3f}, {high:.3f}] of the first"
-            + (
-                f"; uncertainty of energies {row['energy_uncertainty']:.1f}, of forces "
-                f"{row['force_uncertainty']:.1f} evaluations"
-                if "force_uncertainty" in row
-                else ""
-            )
-        )
+        print(line(row))
     print(json.dumps({"molecules": options.molecules, "heads": found}))
 
 

@@ -11,6 +11,7 @@ from fisher_mlip.cli.options import Device, EnergyUnit, NpzUnit
 
 if TYPE_CHECKING:
     from fisher_mlip.fisher.score_matching import ScoreMatched
+    from fisher_mlip.model.checkpoint import Checkpoint
 
 
 class Laplacian(StrEnum):
@@ -61,20 +62,10 @@ def score_match(
     """
     from fisher_mlip.data import read_frames
     from fisher_mlip.data.checks import check_trainable
-    from fisher_mlip.fisher.score_checkpoint import (
-        refuse_head,
-        require_temperature,
-        score_matched_checkpoint,
-    )
+    from fisher_mlip.fisher.score_checkpoint import refuse_head, require_temperature
     from fisher_mlip.fisher.score_matching import score_matched_theta
-    from fisher_mlip.model.checkpoint import load_checkpoint, save_checkpoint
-    from fisher_mlip.products import (
-        refuse_existing,
-        refuse_inputs,
-        sibling,
-        whole_folder,
-        write_summary,
-    )
+    from fisher_mlip.model.checkpoint import load_checkpoint
+    from fisher_mlip.products import refuse_existing, refuse_inputs, sibling
 
     folder = output or sibling(checkpoint, "score")
     refuse_existing(folder, overwrite=overwrite)
@@ -98,11 +89,27 @@ def score_match(
         )
     report(found)
     require_temperature(found, trust=trust_temperature)
+    wrote(*save(folder, loaded, found, {"checkpoint": str(checkpoint)}, overwrite=overwrite))
+
+
+def save(
+    folder: Path,
+    checkpoint: "Checkpoint",
+    found: "ScoreMatched",
+    facts: dict[str, str],
+    *,
+    overwrite: bool,
+) -> list[Path]:
+    """Write the folder, whole, and return what is in it."""
+    from fisher_mlip.fisher.score_checkpoint import score_matched_checkpoint
+    from fisher_mlip.model.checkpoint import save_checkpoint
+    from fisher_mlip.products import whole_folder, write_summary
+
     with whole_folder(folder, overwrite=overwrite) as partial:
-        save_checkpoint(partial, score_matched_checkpoint(loaded, found))
-        write_summary(partial, {"checkpoint": str(checkpoint), **found.summary()})
+        save_checkpoint(partial, score_matched_checkpoint(checkpoint, found))
+        write_summary(partial, {**facts, **found.summary()})
         names = sorted(path.name for path in partial.iterdir())
-    wrote(*(folder / name for name in names))
+    return [folder / name for name in names]
 
 
 def report(found: "ScoreMatched") -> None:

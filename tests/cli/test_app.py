@@ -142,8 +142,10 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
         assert "Example" in result.stdout
 
 
+# A shell's background jobs ignore Ctrl-C, and so would the children of tests in one.
 HANGING = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from fisher_mlip.cli.app import app
 from fisher_mlip.products import whole_folder
