@@ -35,7 +35,7 @@ def estimate_uncertainty(
     """Return the uncertainty of energies and forces of a graph.
 
     One evaluation for the energies; forces take a reverse pass per sampled head, batched: for 16
-    of them that costs about as much as 16 evaluations with forces.
+    of them that costs as much as some 12 to 32 evaluations with forces (scripts/head_cost.py).
 
     Args:
         network: finetuned, with sampled heads.
