@@ -43,14 +43,21 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def whole_folder(
+    path: Path, *, overwrite: bool = False, inputs: Iterable[Path | None] = ()
+) -> Iterator[Path]:
     """Yield an empty temporary folder; rename it to `path` when the block succeeds.
+
+    Args:
+        path: the output.
+        overwrite: whether what is there may be replaced.
+        inputs: what the output is made of, never overwritten.
 
     Raises:
         InputError: `path` exists with something in it and `overwrite` is not set, or another
             process is running in it; or it is a file.
     """
-    refuse_existing(path, overwrite=overwrite)
+    refuse_existing(path, overwrite=overwrite, inputs=inputs)
     if path.exists() and not path.is_dir():
         raise InputError(f"expected a folder as output, found the file '{path}'")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,12 +110,8 @@ def sibling(path: Path, suffix: str) -> Path:
     return whole.with_name(f"{whole.name}-{suffix}")
 
 
-def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
-    """Refuse an output that is one of the inputs, or holds one: they would be gone.
-
-    Raises:
-        InputError: so it is.
-    """
+def _refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuse an output that is one of the inputs, or holds one: they would be gone."""
     place = output.resolve()
     for given in inputs:
         if given is not None and given.exists() and given.resolve().is_relative_to(place):
@@ -116,16 +119,25 @@ def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
             raise InputError(f"output '{output}' {what} the input '{given}': name another output")
 
 
-def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
+def refuse_existing(
+    path: Path, *, overwrite: bool = False, inputs: Iterable[Path | None] = ()
+) -> None:
     """Refuse an output that exists, unless it is an empty folder or `overwrite` is set.
+
+    Args:
+        path: the output.
+        overwrite: whether what is there may be replaced.
+        inputs: what the output is made of; None for what was not given.
 
     Raises:
         InputError: the output exists; or it is a folder that no command of ours made, or no
-            regular file, which are never overwritten.
+            regular file, or one of the inputs or a folder that holds one: those are never
+            overwritten.
     """
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if overwrite:
+        _refuse_inputs(path, inputs)
         if path.is_dir() and not any((path / name).exists() for name in _MARKS):
             raise InputError(
                 f"'{path}' is a folder that fisher-mlip did not make: name another output"

@@ -12,10 +12,10 @@ import pytest
 import fisher_mlip
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import (
+    SUMMARY_NAME,
     locked_folder,
     read_json,
     refuse_existing,
-    refuse_inputs,
     sha256_of_file,
     sibling,
     whole_file,
@@ -196,9 +196,20 @@ def test_an_output_that_is_an_input_or_holds_one_is_refused(tmp_path: Path) -> N
     (tmp_path / "link").symlink_to(frames.parent)
     for output in (frames, frames.parent, tmp_path, tmp_path / "link"):
         with pytest.raises(InputError, match=r"(is|holds) the input .*: name another output"):
-            refuse_inputs(output, [None, frames])
-    refuse_inputs(tmp_path / "other", [frames, None])
-    refuse_inputs(frames.parent / "new", [frames])
+            refuse_existing(output, overwrite=True, inputs=[None, frames])
+        with pytest.raises(InputError, match="exists: name another one or pass --overwrite"):
+            refuse_existing(output, inputs=[None, frames])
+        with (
+            pytest.raises(InputError, match=r"(is|holds) the input .*: name another output"),
+            whole_folder(output, overwrite=True, inputs=[frames]),
+        ):
+            raise AssertionError("not reached")
+    refuse_existing(tmp_path / "other", overwrite=True, inputs=[frames, None])
+    refuse_existing(frames.parent / "new", overwrite=True, inputs=[frames])
+    (frames.parent / SUMMARY_NAME).write_text("{}")
+    with pytest.raises(InputError, match="holds the input"):
+        refuse_existing(frames.parent, overwrite=True, inputs=[frames])
+    refuse_existing(frames.parent, overwrite=True)
 
 
 def test_only_regular_files_and_our_folders_are_overwritten(tmp_path: Path) -> None:

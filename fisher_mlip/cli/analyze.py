@@ -50,10 +50,9 @@ def analyze(
     Example: fisher-mlip analyze runs/base runs/head --labels base,head -o report
     """
     from fisher_mlip.analysis import AnalysisConfig, analyze_runs, write_report
-    from fisher_mlip.products import refuse_existing, refuse_inputs
+    from fisher_mlip.products import refuse_existing
 
-    refuse_inputs(output, [*runs, reference])
-    refuse_existing(output, overwrite=overwrite)
+    refuse_existing(output, overwrite=overwrite, inputs=[*runs, reference])
     config = AnalysisConfig().changed(
         discard_fraction=discard_fraction,
         threshold=threshold,

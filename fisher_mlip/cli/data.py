@@ -100,7 +100,7 @@ def split(
     frames = _read(file, reference_energies, npz_unit)
     result = split_into_parts(frames, part_sizes(len(frames), train, validation, test), seed)
     counts = {name: len(part) for name, part in result.parts.items()}
-    with whole_folder(output, overwrite=overwrite) as partial:
+    with whole_folder(output, overwrite=overwrite, inputs=[file]) as partial:
         for name, part in result.parts.items():
             write_frames(partial / f"{name}.xyz", part)
         summary = {

@@ -51,23 +51,16 @@ def export(
     from fisher_mlip.export.artefact import write_artefact
     from fisher_mlip.export.parity import compare, probe_frames, require_parity
     from fisher_mlip.model.checkpoint import load_checkpoint
-    from fisher_mlip.products import (
-        refuse_inputs,
-        sha256_of_file,
-        sibling,
-        whole_folder,
-        write_summary,
-    )
+    from fisher_mlip.products import sha256_of_file, sibling, whole_folder, write_summary
 
     loaded = load_checkpoint(checkpoint)
     folder = output or sibling(checkpoint, target.value)
-    refuse_inputs(folder, [checkpoint, frames])
     checked = probe_frames(loaded.config.elements, seed)
     if frames is not None:
         from fisher_mlip.data import read_frames
 
         checked += list(read_frames(frames))
-    with whole_folder(folder, overwrite=overwrite) as partial:
+    with whole_folder(folder, overwrite=overwrite, inputs=[checkpoint, frames]) as partial:
         artefact = write_artefact(partial, loaded, dtype.value if dtype else None)
         parity = compare(artefact, copy.deepcopy(loaded), checked)
         require_parity(parity)

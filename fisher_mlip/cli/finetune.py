@@ -116,12 +116,12 @@ def finetune(
     from fisher_mlip.fisher.nesting import KINDS
     from fisher_mlip.fisher.selection import RIDGES, SCAN_WEIGHTS
     from fisher_mlip.model.checkpoint import load_checkpoint
-    from fisher_mlip.products import refuse_existing, refuse_inputs, sibling
+    from fisher_mlip.products import refuse_existing, sibling
 
     folder = output or sibling(checkpoint, "fisher")
-    refuse_existing(folder, overwrite=overwrite)
     # An update may take the place of what it updates.
-    refuse_inputs(folder, [data, held_out, checkpoint if update is None else None])
+    inputs = [data, held_out, checkpoint if update is None else None]
+    refuse_existing(folder, overwrite=overwrite, inputs=inputs)
     if update is not None:
         refuse_beside_update({"held-out": held_out, "reweight": reweight, "dtype": dtype})
     refuse_useless_calculator(calculator, calculator_option or [], scans=scans, reweight=reweight)
@@ -192,7 +192,7 @@ def with_worst_labelled(
     """Label the worst points outside the data, forces only, and solve again with them."""
     from fisher_mlip.data import Frames
     from fisher_mlip.data.labeling import label_frames
-    from fisher_mlip.fisher.update import changed
+    from fisher_mlip.fisher.update import update
     from fisher_mlip.fisher.worst import worst_points
 
     points = worst_points(solution, n_points)
@@ -204,7 +204,7 @@ def with_worst_labelled(
     # Its energies may count from another zero than the data's; forces do not.
     bare = Frames(tuple(frame.relabelled(energy=None, stress=None) for frame in labelled))
     with progress_bar("Jacobians", len(bare)) as advance:
-        return changed(
+        return update(
             solution.checkpoint,
             solution.gram,
             bare,
@@ -297,12 +297,11 @@ def updated(
     checkpoint: Path, frames: "Frames", how: Update, options: "Options", device: str
 ) -> "Solution":
     """Add or remove frames, with a progress bar."""
-    from fisher_mlip.fisher.update import update
+    from fisher_mlip.fisher.update import load_finetune, update
 
+    there = load_finetune(checkpoint)
     with progress_bar("Jacobians", len(frames)) as advance:
-        return update(
-            checkpoint, frames, how.value, options=options, device=device, advance=advance
-        )
+        return update(*there, frames, how.value, options=options, device=device, advance=advance)
 
 
 def read_with_forces(

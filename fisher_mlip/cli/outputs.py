@@ -43,6 +43,13 @@ def describe_weights(path: Path) -> Facts:
             metadata = tensors.metadata() or {}
     except SafetensorError as error:
         raise InputError(f"expected safetensors in '{path}', found: {error}") from None
+    try:
+        return _describe_tensors(shapes, metadata)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"expected our header in '{path}', found a damaged one: {error}") from None
+
+
+def _describe_tensors(shapes: dict[str, list[int]], metadata: dict[str, str]) -> Facts:
     if "tree" in metadata:
         return {"kind": "training state: `train --resume` goes on from it", "tensors": len(shapes)}
     if "normal_equations" in metadata:

@@ -65,11 +65,10 @@ def score_match(
     from fisher_mlip.fisher.score_checkpoint import refuse_head, require_temperature
     from fisher_mlip.fisher.score_matching import score_matched_theta
     from fisher_mlip.model.checkpoint import load_checkpoint
-    from fisher_mlip.products import refuse_existing, refuse_inputs, sibling
+    from fisher_mlip.products import refuse_existing, sibling
 
     folder = output or sibling(checkpoint, "score")
-    refuse_existing(folder, overwrite=overwrite)
-    refuse_inputs(folder, [checkpoint, data])
+    refuse_existing(folder, overwrite=overwrite, inputs=[checkpoint, data])
     loaded = load_checkpoint(checkpoint)
     refuse_head(loaded)
     frames = read_frames(data, npz_energy_unit=npz_unit.value)

@@ -47,8 +47,8 @@ def refuse_shared_frames(training: Frames, held_out: Frames) -> None:
     Raises:
         InputError: a configuration is in both.
     """
-    known = {_configuration(frame) for frame in training}
-    shared = sum(_configuration(frame) in known for frame in held_out)
+    known = {configuration(frame) for frame in training}
+    shared = sum(configuration(frame) in known for frame in held_out)
     if shared:
         raise InputError(
             f"{shared} of the {len(held_out)} frames in '{held_out.source}' are also among those "
@@ -56,7 +56,8 @@ def refuse_shared_frames(training: Frames, held_out: Frames) -> None:
         )
 
 
-def _configuration(frame: Frame) -> bytes:
+def configuration(frame: Frame) -> bytes:
+    """Return what makes a frame the configuration it is, whatever its labels: equal if the same."""
     parts = (frame.atomic_numbers, frame.positions, frame.cell * frame.pbc[:, None])
     return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 
 from fisher_mlip.config import DtypeName, HeadConfig
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
+from fisher_mlip.data.split import configuration
 from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.normal_equations import NormalEquations
 from fisher_mlip.fisher.outside.scan import Scan
@@ -96,8 +97,8 @@ def frame_hashes(frames: Frames) -> list[str]:
 
 
 def _frame_hash(frame: Frame) -> str:
-    bare = frame.relabelled(energy=None, forces=None, stress=None)
-    return Frames((bare,)).content_hash()[:32] + Frames((frame,)).content_hash()[:32]
+    bare = hashlib.sha256(configuration(frame)).hexdigest()
+    return bare[:32] + Frames((frame,)).content_hash()[:32]
 
 
 def configuration_hash(frame_hash: str) -> str:

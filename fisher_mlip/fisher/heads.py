@@ -45,8 +45,7 @@ def attach_head(
     network.head = None
     if config.kind == "last-layer":
         return
-    head = LinearHead(config, model, len(elements)).to(network.energy_scale)
-    head.theta.data = head.theta.data.double()
+    head = _empty_head(network, config, model, len(elements))
     if config.product_channels:
         _choose_channels(network, head, frames, elements)
     network.head = head
@@ -61,14 +60,22 @@ def keep_part_of_head(
     if config.kind == "last-layer":
         network.head = None
         return
-    head = LinearHead(config, model, n_species).to(network.energy_scale)
-    head.theta.data = head.theta.data.double()
+    head = _empty_head(network, config, model, n_species)
     for own, whole in zip(head.blocks, large.blocks, strict=False):
         assert isinstance(own, LayerInvariants)
         assert isinstance(whole, LayerInvariants)
         if own.product_channels > 0:
             own.mixing.copy_(whole.mixing)
     network.head = head
+
+
+def _empty_head(
+    network: EquivariantNetwork, config: HeadConfig, model: ModelConfig, n_species: int
+) -> LinearHead:
+    """Return a head for the network whose theta is zero, and float64 until it is solved for."""
+    head = LinearHead(config, model, n_species).to(network.energy_scale)
+    head.theta.data = head.theta.data.double()
+    return head
 
 
 @torch.no_grad()

@@ -33,13 +33,6 @@ class Sums:
     count: int
 
     @staticmethod
-    def of_rows(rows: Tensor, residuals: Tensor, weights: Tensor) -> "Sums":
-        """Return the sums over rows (n, D), residuals (n,) and weights (n,) >= 0, all float64."""
-        running = RunningSums(rows.shape[1])
-        running.add(rows, residuals, weights)
-        return running.total()
-
-    @staticmethod
     def zeros(n_columns: int) -> "Sums":
         """Return the sums over no rows."""
         return Sums(np.zeros((n_columns, n_columns)), np.zeros(n_columns), 0.0, 0.0, 0)

@@ -32,8 +32,24 @@ from fisher_mlip.model.network import EquivariantNetwork
 How = Literal["add", "remove"]
 
 
+def load_finetune(folder: Path) -> tuple[Checkpoint, GramFile]:
+    """Return a finetuned checkpoint and its sums, for `update`.
+
+    Raises:
+        InputError: one of the two is missing or damaged, or the sums are another model's.
+    """
+    checkpoint, gram = load_checkpoint(folder), load_gram(folder / GRAM_NAME)
+    if gram.network_hash != network_hash(checkpoint.network):
+        raise InputError(
+            f"'{folder / GRAM_NAME}' holds the normal equations of another model: its hash is "
+            f"{gram.network_hash[:8]}, expected {network_hash(checkpoint.network)[:8]}"
+        )
+    return checkpoint, gram
+
+
 def update(
-    folder: Path,
+    checkpoint: Checkpoint,
+    gram: GramFile,
     frames: Frames,
     how: How,
     *,
@@ -44,7 +60,8 @@ def update(
     """Solve again with frames more or fewer; the network sees these frames and no others.
 
     Args:
-        folder: a finetuned checkpoint with its `gram.safetensors`.
+        checkpoint: a finetuned one.
+        gram: its sums.
         frames: to add, or to remove, with forces.
         how: which of the two.
         options: what is tried; heads larger than the one summed are left out.
@@ -52,29 +69,8 @@ def update(
         advance: called with the number of frames just done.
 
     Raises:
-        InputError: another model's sums, frames that are there already (or are not), or sums of
-            weighted frames.
+        InputError: frames that are there already (or are not), or sums of weighted frames.
     """
-    checkpoint, gram = load_checkpoint(folder), load_gram(folder / GRAM_NAME)
-    if gram.network_hash != network_hash(checkpoint.network):
-        raise InputError(
-            f"'{folder / GRAM_NAME}' holds the normal equations of another model: its hash is "
-            f"{gram.network_hash[:8]}, expected {network_hash(checkpoint.network)[:8]}"
-        )
-    return changed(checkpoint, gram, frames, how, options=options, device=device, advance=advance)
-
-
-def changed(
-    checkpoint: Checkpoint,
-    gram: GramFile,
-    frames: Frames,
-    how: How,
-    *,
-    options: Options | None = None,
-    device: str = "cpu",
-    advance: Callable[[int], object] = lambda n_frames: None,
-) -> Solution:
-    """Return the solution with frames more or fewer, from the sums of the one there is."""
     if gram.weighted:
         raise InputError("frames were weighted when they were summed: none can be added or removed")
     options = options or Options()

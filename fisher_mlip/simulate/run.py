@@ -8,7 +8,6 @@ from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.products import (
     read_json,
     refuse_existing,
-    refuse_inputs,
     whole_folder,
     write_json,
     write_summary,
@@ -27,7 +26,7 @@ from fisher_mlip.simulate.engine import build_simulation, choose_threads, noise_
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
 from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.reporting import attach_reporters
-from fisher_mlip.simulate.settings import check_resume, settled_config
+from fisher_mlip.simulate.settings import check_resume, files_of, settled_config
 from fisher_mlip.simulate.summary import RunSummary
 from fisher_mlip.simulate.systems import build_molecular_system
 
@@ -71,9 +70,8 @@ def _start(
     config: SimulateConfig, artefact: Artefact, folder: RunFolder, *, overwrite: bool
 ) -> Run:
     """Build the system, then make the run folder with step 0 in it."""
-    refuse_existing(folder.path, overwrite=overwrite)
-    given = [Path(name) for name in (config.system, config.start_frames) if name]
-    refuse_inputs(folder.path, [artefact.path, *given])
+    inputs = [artefact.path, *files_of(config)]
+    refuse_existing(folder.path, overwrite=overwrite, inputs=inputs)
     if folder.path.exists() and any(folder.path.iterdir()) and not folder.record.exists():
         raise InputError(f"'{folder.path}' is no run folder: --overwrite does not delete it")
     molecular = build_molecular_system(config, artefact.manifest.cutoff)

@@ -65,9 +65,20 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
         )
     start_frames = str(Path(config.start_frames).resolve()) if config.start_frames else ""
     values = {"dtype": dtype, "model": str(artefact.path.resolve()), "start_frames": start_frames}
-    if Path(config.system).suffix.lower() in READERS:
+    if names_file(config.system):
         values["system"] = str(Path(config.system).resolve())
     return config.model_copy(update=values)
+
+
+def names_file(system: str) -> bool:
+    """Return whether a system is that of a file rather than one of those built here, by name."""
+    return Path(system).suffix.lower() in READERS
+
+
+def files_of(config: SimulateConfig) -> list[Path]:
+    """Return the files that a run starts from beside the model."""
+    system = [config.system] if names_file(config.system) else []
+    return [Path(name) for name in (*system, config.start_frames) if name]
 
 
 def check_resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> None:

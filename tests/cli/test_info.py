@@ -155,6 +155,22 @@ def test_weights_and_training_states(checkpoint: Path, tmp_path: Path) -> None:
     assert describe(state)["kind"].startswith("training state")
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"meaning": "{"},
+        {"meaning": "[1]"},
+        {"normal_equations": "no JSON"},
+        {"normal_equations": "{}"},
+        {"normal_equations": '{"frames": 3, "held_out_frames": 1, "head": 1}'},
+    ],
+)
+def test_headers_of_tensors_that_were_edited(tmp_path: Path, metadata: dict[str, str]) -> None:
+    save_file({"a": np.zeros(3)}, tmp_path / "weights.safetensors", metadata=metadata)
+    with pytest.raises(InputError, match=r"expected our header in .*, found a damaged one"):
+        describe(tmp_path / "weights.safetensors")
+
+
 def test_splits_reports_and_trainings_without_a_model(tmp_path: Path) -> None:
     for name, mark, content in (
         ("split", "train.xyz", {"frames": {"train": 10, "test": 2}}),

@@ -61,7 +61,7 @@ def test_an_output_that_exists_is_refused_and_left(checkpoint: Path, data: Path)
     for command in (("finetune", checkpoint, data), ("export", checkpoint)):
         code, output = run(*command, "-o", checkpoint)
         assert code == 2
-        assert "name another" in output
+        assert "exists: name another one or pass --overwrite" in output
     assert sorted(path.name for path in checkpoint.iterdir()) == before
 
 

@@ -62,6 +62,11 @@ def test_split_writes_three_files_the_same_each_time(ethanol_file: Path, tmp_pat
     assert read_frames(tmp_path / "one" / "test.xyz").reference_energies[6] == -1030.0
     refused = run("split", ethanol_file, *sizes, "-o", tmp_path / "one", code=2)
     assert "exists: name another one or pass --overwrite" in refused
+    kept = tmp_path / "one" / "all.xyz"
+    kept.write_bytes(ethanol_file.read_bytes())
+    refused = run("split", kept, *sizes, "-o", tmp_path / "one", "--overwrite", code=2)
+    assert "holds the input" in refused
+    assert kept.is_file()
 
 
 def test_convert_reads_an_archive_in_the_unit_given(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
 from fisher_mlip.config import HeadConfig, HeadKind, ModelConfig
 from fisher_mlip.data.frames import Frame, Frames
+from fisher_mlip.fisher.sums import RunningSums, Sums
 from fisher_mlip.model import Checkpoint, CheckpointConfig, build_graph, evaluate, new_network
 
 ELEMENTS = [1, 6, 8]
@@ -62,6 +64,13 @@ def _labelled_by(checkpoint: Checkpoint, frames: Frames, offset: float = 0.0) ->
 
 def _where(frame: Frame) -> tuple:  # type: ignore[type-arg]
     return frame.atomic_numbers, frame.positions, frame.cell, frame.pbc
+
+
+def sums_over(rows: Tensor, residuals: Tensor, weights: Tensor) -> Sums:
+    """Return the sums over rows (n, D), residuals (n,) and weights (n,) >= 0, all at once."""
+    running = RunningSums(rows.shape[1])
+    running.add(rows, residuals, weights)
+    return running.total()
 
 
 @pytest.fixture(scope="session")

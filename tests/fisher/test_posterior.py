@@ -9,6 +9,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.posterior import Posterior, posterior
 from fisher_mlip.fisher.solve import LinearSystem, diagonalize, solve
 from fisher_mlip.fisher.sums import Sums
+from tests.fisher.conftest import sums_over
 
 D, NOISE, RIDGE = 5, 0.3, 1e-6
 SCALES = np.array([1.0, 10.0, 0.1, 3.0, 1.0])
@@ -16,7 +17,7 @@ SCALES = np.array([1.0, 10.0, 0.1, 3.0, 1.0])
 
 def sums_of(rows: FloatArray, residuals: FloatArray) -> Sums:
     tensors = torch.from_numpy(rows), torch.from_numpy(residuals)
-    return Sums.of_rows(*tensors, torch.ones(len(rows), dtype=torch.float64))
+    return sums_over(*tensors, torch.ones(len(rows), dtype=torch.float64))
 
 
 def draw(n: int, seed: int, theta: FloatArray, noise: float) -> Sums:

@@ -17,6 +17,7 @@ from fisher_mlip.fisher.solve import (
     without_offsets,
 )
 from fisher_mlip.fisher.sums import Sums
+from tests.fisher.conftest import sums_over
 
 N_ROWS, D, N_ELEMENTS = 120, 6, 3
 SIZES = np.array([1.0, 1e-3, 10.0, 0.1, 1.0, 100.0])
@@ -30,7 +31,7 @@ def jacobian(seed: int = 0, n_rows: int = N_ROWS) -> FloatArray:
 
 def sums_of(rows: FloatArray, residuals: FloatArray, weights: FloatArray | None = None) -> Sums:
     ones = np.ones(len(rows)) if weights is None else weights
-    return Sums.of_rows(*(torch.from_numpy(x) for x in (rows, residuals, ones)))
+    return sums_over(*(torch.from_numpy(x) for x in (rows, residuals, ones)))
 
 
 def system_of(rows: FloatArray, residuals: FloatArray) -> LinearSystem:
@@ -226,7 +227,7 @@ def test_no_more_directions_are_known_than_there_are_rows() -> None:
 
 @pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
 def test_weights_that_make_no_sense_are_refused(weight: float) -> None:
-    forces = Sums.of_rows(*(torch.ones(shape, dtype=torch.float64) for shape in ((4, D), 4, 4)))
+    forces = sums_over(*(torch.ones(shape, dtype=torch.float64) for shape in ((4, D), 4, 4)))
     equations = NormalEquations(forces, Sums.zeros(D + 3), Sums.zeros(D), 1)
     with pytest.raises(InputError, match="expected a finite virial weight"):
         linear_system(equations, LabelWeights(virial=weight))

@@ -8,6 +8,7 @@ import torch
 
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.fisher.sums import RunningSums, Sums
+from tests.fisher.conftest import sums_over
 
 N, D = 30, 4
 
@@ -25,13 +26,13 @@ def direct_rms(theta: FloatArray) -> float:
 
 @pytest.mark.parametrize("theta", [np.zeros(D), np.array([0.3, -1.0, 2.0, 0.1])])
 def test_rms_is_that_of_residuals_plus_rows_times_theta(theta: FloatArray) -> None:
-    sums = Sums.of_rows(*rows(), torch.ones(N, dtype=torch.float64))
+    sums = sums_over(*rows(), torch.ones(N, dtype=torch.float64))
     assert sums.rms(theta) == pytest.approx(direct_rms(theta), rel=1e-12)
     assert sums.rms() == pytest.approx(direct_rms(np.zeros(D)), rel=1e-12)
 
 
 def test_sabotage_a_moment_of_the_other_sign_is_caught() -> None:
-    sums = Sums.of_rows(*rows(), torch.ones(N, dtype=torch.float64))
+    sums = sums_over(*rows(), torch.ones(N, dtype=torch.float64))
     theta = np.array([0.3, -1.0, 2.0, 0.1])
     printed = Sums(sums.gram, -sums.moment, sums.square, sums.weight, sums.count)
     assert printed.rms(theta) != pytest.approx(direct_rms(theta), rel=1e-3)
@@ -40,9 +41,9 @@ def test_sabotage_a_moment_of_the_other_sign_is_caught() -> None:
 def test_weights_are_repetitions() -> None:
     a, r = rows()
     times = torch.arange(N) % 3
-    weighted = Sums.of_rows(a, r, times.double())
+    weighted = sums_over(a, r, times.double())
     ones = torch.ones(int(times.sum()), dtype=torch.float64)
-    repeated = Sums.of_rows(a.repeat_interleave(times, 0), r.repeat_interleave(times), ones)
+    repeated = sums_over(a.repeat_interleave(times, 0), r.repeat_interleave(times), ones)
     np.testing.assert_allclose(weighted.gram, repeated.gram, atol=1e-12)
     np.testing.assert_allclose(weighted.moment, repeated.moment, atol=1e-12)
     assert weighted.rms(np.ones(D)) == pytest.approx(repeated.rms(np.ones(D)))
@@ -50,7 +51,7 @@ def test_weights_are_repetitions() -> None:
 
 
 def test_rows_taken_out_are_gone() -> None:
-    one, other = (Sums.of_rows(*rows(k), torch.ones(N, dtype=torch.float64)) for k in (0, 1))
+    one, other = (sums_over(*rows(k), torch.ones(N, dtype=torch.float64)) for k in (0, 1))
     back = one + other - other
     np.testing.assert_allclose(back.gram, one.gram, atol=1e-12)
     np.testing.assert_allclose(back.moment, one.moment, atol=1e-12)
@@ -68,7 +69,7 @@ def test_rows_that_come_a_few_at_a_time_make_the_same_sums(
 ) -> None:
     a, r = rows()
     weights = torch.linspace(0.0, 2.0, N, dtype=torch.float64)
-    at_once = Sums.of_rows(a, r, weights)
+    at_once = sums_over(a, r, weights)
     monkeypatch.setattr("fisher_mlip.fisher.sums.ROWS_AT_ONCE", 10)
     running = RunningSums(D)
     for part in torch.arange(N).split(7):

@@ -13,7 +13,7 @@ from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.fisher import LabelWeights, Options, Solution, finetune, save_solution
 from fisher_mlip.fisher.normal_equations import NormalEquations, accumulate
-from fisher_mlip.fisher.update import update
+from fisher_mlip.fisher.update import load_finetune, update
 from fisher_mlip.model import Checkpoint, build_graph, evaluate, load_checkpoint, save_checkpoint
 from fisher_mlip.testing import ethanol
 
@@ -79,7 +79,7 @@ def assert_same(found: Solution, expected: Solution) -> None:
 
 def test_adding_is_solving_all_at_once(tmp_path: Path, base: Checkpoint, truth: Frames) -> None:
     folder = saved(tmp_path, solved(base, truth, range(5)))
-    found = update(folder, truth.subset(range(5, 9)), "add", options=PLAIN)
+    found = update(*load_finetune(folder), truth.subset(range(5, 9)), "add", options=PLAIN)
     whole = solved(base, truth, range(9))
     assert_same(found, whole)
     assert sorted(found.gram.frames) == sorted(whole.gram.frames)
@@ -89,9 +89,11 @@ def test_adding_is_solving_all_at_once(tmp_path: Path, base: Checkpoint, truth: 
 
 def test_removing_is_never_having_had_them(tmp_path: Path, base: Checkpoint, truth: Frames) -> None:
     folder = saved(tmp_path, solved(base, truth, range(9)))
-    found = update(folder, truth.subset(range(5, 9)), "remove", options=PLAIN)
+    found = update(*load_finetune(folder), truth.subset(range(5, 9)), "remove", options=PLAIN)
     assert_same(found, solved(base, truth, range(5)))
-    again = update(saved(tmp_path, found), truth.subset(range(5, 9)), "add", options=PLAIN)
+    again = update(
+        *load_finetune(saved(tmp_path, found)), truth.subset(range(5, 9)), "add", options=PLAIN
+    )
     assert_same(again, solved(base, truth, range(9)))
 
 
@@ -101,7 +103,9 @@ def test_products_keep_the_channels_they_were_summed_with(
     """Channels chosen from the first frames serve the added ones too."""
     options = replace(PLAIN, kinds=("products",), budget=100)
     first = solved(base, truth, range(5), options)
-    found = update(saved(tmp_path, first), truth.subset(range(5, 9)), "add", options=options)
+    found = update(
+        *load_finetune(saved(tmp_path, first)), truth.subset(range(5, 9)), "add", options=options
+    )
     network = load_checkpoint(tmp_path).network
     assert network.head is not None
     assert all(np.array_equal(found.gram.mixing[n], m) for n, m in first.gram.mixing.items())
@@ -122,9 +126,13 @@ def test_the_same_scans_are_looked_at(tmp_path: Path, base: Checkpoint, truth: F
     options = Options(kinds=("per-element",), ridges=(1e-4,), scan_weights=(0.0, 1e-2))
     first = solved(base, truth, range(3), options)
     assert first.gram.scans
-    found = update(saved(tmp_path, first), truth.subset([3]), "add", options=options)
+    found = update(
+        *load_finetune(saved(tmp_path, first)), truth.subset([3]), "add", options=options
+    )
     assert found.base.barrier == pytest.approx(first.base.barrier)
-    back = update(saved(tmp_path, found), truth.subset([3]), "remove", options=options)
+    back = update(
+        *load_finetune(saved(tmp_path, found)), truth.subset([3]), "remove", options=options
+    )
     for one, other in zip(thetas(back), thetas(first), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8 * np.abs(other).max())
 
@@ -136,12 +144,19 @@ def test_heads_larger_than_the_one_summed_are_left_out(
     kinds = PLAIN.kinds[: PLAIN.kinds.index(summed) + 1]  # type: ignore[arg-type]
     first = solved(base, truth, range(5), replace(PLAIN, kinds=kinds))
     saved(tmp_path, first)
-    found = update(tmp_path, truth.subset([5]), "add", options=replace(PLAIN, budget=100))
+    found = update(
+        *load_finetune(tmp_path), truth.subset([5]), "add", options=replace(PLAIN, budget=100)
+    )
     assert [c.head.config.kind for c in found.candidates] == list(kinds)
     save_checkpoint(tmp_path / "again", found.checkpoint)
     load_checkpoint(tmp_path / "again")
     with pytest.raises(InputError, match=f"no larger than the '{summed}' .* found products"):
-        update(tmp_path, truth.subset([5]), "add", options=replace(PLAIN, kinds=("products",)))
+        update(
+            *load_finetune(tmp_path),
+            truth.subset([5]),
+            "add",
+            options=replace(PLAIN, kinds=("products",)),
+        )
 
 
 def test_a_float32_model_summed_in_float64_is_still_the_same_model(
@@ -151,7 +166,7 @@ def test_a_float32_model_summed_in_float64_is_still_the_same_model(
     single = Checkpoint(copy.deepcopy(base.network).float(), config)
     parts = truth.subset(range(5)), truth.subset(HELD_OUT)
     save_solution(tmp_path, finetune(single, *parts, options=PLAIN, dtype="float64"))
-    found = update(tmp_path, truth.subset([5]), "add", options=PLAIN)
+    found = update(*load_finetune(tmp_path), truth.subset([5]), "add", options=PLAIN)
     assert found.gram.training.n_frames == 6
 
 
@@ -168,14 +183,14 @@ def test_virials_that_were_summed_are_summed_again(
     options = replace(PLAIN, label_weights=LabelWeights(energy=1.0, virial=0.5))
     folder = saved(tmp_path, solved(base, truth, range(5), options))
     # The weights are those of before unless others are given.
-    found = update(folder, truth.subset(range(5, 9)), "add", options=PLAIN)
+    found = update(*load_finetune(folder), truth.subset(range(5, 9)), "add", options=PLAIN)
     expected = solved(base, truth, range(9), options)
     assert_same(found, expected)
     virials: list[NormalEquations] = [each.gram.training for each in (found, expected)]
     np.testing.assert_allclose(virials[0].virials.gram, virials[1].virials.gram, rtol=1e-9)
     assert virials[0].virials.count == 9 * 6
     other = replace(PLAIN, label_weights=LabelWeights(virial=5.0))
-    changed = update(folder, truth.subset(range(5, 9)), "add", options=other)
+    changed = update(*load_finetune(folder), truth.subset(range(5, 9)), "add", options=other)
     assert changed.gram.label_weights == LabelWeights(virial=5.0)
     assert not np.allclose(changed.shipped.theta, found.shipped.theta)
 
@@ -186,7 +201,7 @@ def test_virials_that_were_not_summed_cannot_be_weighted(
     folder = saved(tmp_path, solved(base, truth, range(5)))
     options = replace(PLAIN, label_weights=LabelWeights(virial=1.0))
     with pytest.raises(InputError, match="no virials were summed by the finetune to go on from"):
-        update(folder, truth.subset([5]), "add", options=options)
+        update(*load_finetune(folder), truth.subset([5]), "add", options=options)
 
 
 def test_frames_that_are_there_cannot_be_added(
@@ -194,13 +209,13 @@ def test_frames_that_are_there_cannot_be_added(
 ) -> None:
     folder = saved(tmp_path, solved(base, truth, range(5)))
     with pytest.raises(InputError, match="2 of the 3 frames to add are among those summed"):
-        update(folder, truth.subset([3, 4, 5]), "add", options=PLAIN)
+        update(*load_finetune(folder), truth.subset([3, 4, 5]), "add", options=PLAIN)
     with pytest.raises(InputError, match="1 of the 2 frames to add are among those held out"):
-        update(folder, truth.subset([8, 9]), "add", options=PLAIN)
+        update(*load_finetune(folder), truth.subset([8, 9]), "add", options=PLAIN)
     # Another label does not make it another frame.
     bare = replace(truth, frames=tuple(f.relabelled(energy=None) for f in truth.subset([3, 9])))
     with pytest.raises(InputError, match="1 of the 2 frames to add are among those summed"):
-        update(folder, bare, "add", options=PLAIN)
+        update(*load_finetune(folder), bare, "add", options=PLAIN)
 
 
 def test_frames_that_are_not_there_cannot_be_removed(
@@ -209,9 +224,9 @@ def test_frames_that_are_not_there_cannot_be_removed(
     folder = saved(tmp_path, solved(base, truth, range(5)))
     for rows, missing in (([3, 5], "1 of the 2"), ([3, 3], "1 of the 2"), ([9], "1 of the 1")):
         with pytest.raises(InputError, match=f"{missing} frames to remove are not among those"):
-            update(folder, truth.subset(rows), "remove", options=PLAIN)
+            update(*load_finetune(folder), truth.subset(rows), "remove", options=PLAIN)
     with pytest.raises(InputError, match="keep at least one frame"):
-        update(folder, truth.subset(range(5)), "remove", options=PLAIN)
+        update(*load_finetune(folder), truth.subset(range(5)), "remove", options=PLAIN)
 
 
 def test_another_models_sums_are_refused(
@@ -220,7 +235,7 @@ def test_another_models_sums_are_refused(
     saved(tmp_path, solved(base, truth, range(5)))
     save_checkpoint(tmp_path, random_checkpoint(seed=9))
     with pytest.raises(InputError, match="holds the normal equations of another model") as error:
-        update(tmp_path, truth.subset([5]), "add", options=PLAIN)
+        update(*load_finetune(tmp_path), truth.subset([5]), "add", options=PLAIN)
     assert "\n" not in str(error.value)
 
 
@@ -229,11 +244,11 @@ def test_a_checkpoint_without_sums_is_refused(
 ) -> None:
     save_checkpoint(tmp_path, base)
     with pytest.raises(InputError, match="expected normal equations in"):
-        update(tmp_path, truth.subset([5]), "add", options=PLAIN)
+        update(*load_finetune(tmp_path), truth.subset([5]), "add", options=PLAIN)
 
 
 def test_weighted_sums_are_refused(tmp_path: Path, base: Checkpoint, truth: Frames) -> None:
     parts = truth.subset(range(5)), truth.subset(HELD_OUT)
     weighted = finetune(base, *parts, options=PLAIN, weights=np.arange(1.0, 6.0))
     with pytest.raises(InputError, match="frames were weighted when they were summed"):
-        update(saved(tmp_path, weighted), truth.subset([5]), "add", options=PLAIN)
+        update(*load_finetune(saved(tmp_path, weighted)), truth.subset([5]), "add", options=PLAIN)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from fisher_mlip.fisher.workers import map_in_order
+from fisher_mlip.fisher.workers import MOST_WORKERS, map_in_order
 
 CPU = torch.device("cpu")
 
@@ -52,6 +52,16 @@ def test_several_threads_work_with_one_of_torchs_each(n_threads: int) -> None:
     found = list(map_in_order(seen, range(9), CPU))
     assert len({name for name, _ in found}) == n_threads
     assert {threads for _, threads in found} == {1}
+
+
+def test_no_more_threads_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fisher_mlip.fisher.workers.torch.get_num_threads", lambda: 99)
+
+    def seen(_: int) -> str:
+        time.sleep(0.02)
+        return threading.current_thread().name
+
+    assert len(set(map_in_order(seen, range(40), CPU))) == MOST_WORKERS
 
 
 def test_an_error_reaches_the_caller_and_the_rest_is_left(n_threads: int) -> None:

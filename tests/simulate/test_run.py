@@ -123,7 +123,9 @@ def test_periodic_pdb(short: MakeConfig, tmp_path: Path) -> None:
     np.testing.assert_allclose(trajectory.unitcell_lengths[0], [0.9, 1.0, 1.1], atol=1e-6)
 
 
-def test_an_existing_folder_is_not_touched(short: MakeConfig, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_touched(
+    short: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "keep.txt").write_text("mine")
     with pytest.raises(InputError, match="exists: name another one"):
         run_simulation(short(), tmp_path)
@@ -136,6 +138,10 @@ def test_an_existing_folder_is_not_touched(short: MakeConfig, tmp_path: Path) ->
     (tmp_path / "config.yaml").unlink()
     for _ in range(2):
         run_simulation(short(steps=1), tmp_path / "run", overwrite=True)
+    # The system "ethanol-gas" is built here: a folder of that name is none of the inputs.
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        run_simulation(short(steps=1), Path("ethanol-gas"), overwrite=True)
     frames = tmp_path / "run" / "frames.xyz"
     frames.write_text("precious")
     with pytest.raises(InputError, match=r"holds the input .*: name another output"):
