@@ -1,9 +1,11 @@
-"""What the data have seen: lengths of bonds, angles, contacts, by the elements in them."""
+"""What the data have seen of bonds, angles and contacts, by the elements in them."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,48 +15,124 @@ from fisher_mlip.model.graph import build_graph
 
 # Å, of atoms that are not bonded: hydrogens of neighboring molecules are nearer.
 CONTACT_REACH = 3.5
+# A stiffness counts when it is this many times its statistical error.
+SIGNIFICANT = 5.0
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a bond length (Å) or an angle (rad) was seen.
+
+    Attributes:
+        least: smallest value.
+        mean: of all.
+        most: largest value.
+        stiffness: eV/Å^2 or eV/rad^2 with everything else relaxed, as forces and fluctuations say
+            it together; None where they say nothing.
+    """
+
+    least: float
+    mean: float
+    most: float
+    stiffness: float | None = None
+
+    @staticmethod
+    def of(seen: "Sequence[Seen]") -> "Span":
+        """Return the span of values seen, with the stiffness from the end that tells it better.
+
+        In equilibrium <(x - <x>) F> = -kT, whichever atom moves to change x, and
+        <(x - <x>)^2> = kT / k: their ratio is the stiffness, whatever the temperature. The force
+        on a hydrogen says most of its bond; that on a carbon is mostly of its other bonds.
+        """
+        x = np.array([value.x for value in seen])
+        span = Span(float(x.min()), float(x.mean()), float(x.max()))
+        pulls = np.array([value.pulls for value in seen])
+        known = np.isfinite(pulls).all(axis=1)
+        if not known.any():
+            return span
+        off, force = x[known] - x[known].mean(), pulls[known]
+        sizes = np.sqrt(np.square(off).sum() * np.square(force).sum(axis=0))
+        if sizes.min() == 0.0:
+            return span
+        correlation = -(off @ force) / sizes
+        best = int(correlation.argmax())
+        if correlation[best] * math.sqrt(len(off)) < SIGNIFICANT:
+            return span
+        return replace(span, stiffness=-float(off @ force[:, best]) / float(off @ off))
+
+
+class Seen(NamedTuple):
+    """One bond length or angle, and the generalized force on it at each of its ends, or NaN."""
+
+    x: float
+    pulls: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Ranges:
-    """Distances in the data, Å, by pair of elements.
+    """What was seen, by elements.
 
     Attributes:
-        bonds: (shortest, mean, longest) of bonds.
-        angles: (smallest, mean, largest), rad, by the element in the middle and the two others.
-        contacts: shortest distance of atoms three or more bonds apart.
+        bonds: lengths, by pair of elements.
+        angles: by the element in the middle and the two others.
+        contacts: shortest distance of atoms three or more bonds apart, Å, by pair of elements.
     """
 
-    bonds: dict[tuple[int, int], tuple[float, float, float]]
-    angles: dict[tuple[int, int, int], tuple[float, float, float]]
+    bonds: dict[tuple[int, int], Span]
+    angles: dict[tuple[int, int, int], Span]
     contacts: dict[tuple[int, int], float]
 
     @staticmethod
     def of(frames: Frames) -> "Ranges":
-        lengths: dict[tuple[int, int], list[float]] = defaultdict(list)
-        angles: dict[tuple[int, int, int], list[float]] = defaultdict(list)
+        bonds: dict[tuple[int, int], list[Seen]] = defaultdict(list)
+        angles: dict[tuple[int, int, int], list[Seen]] = defaultdict(list)
         contacts: dict[tuple[int, int], float] = {}
         for frame in frames:
-            bonds = Connectivity.of(frame)
-            for i, j, length in zip(bonds.i, bonds.j, bonds.lengths, strict=True):
-                lengths[kind_of(frame, i, j)].append(float(length))
-            for i, j, vector in contacts_of(frame, bonds):
-                kind, length = kind_of(frame, i, j), float(np.linalg.norm(vector))
-                contacts[kind] = min(length, contacts.get(kind, length))
-            for middle, i, j, angle in angles_of(bonds):
-                angles[int(frame.atomic_numbers[middle]), *kind_of(frame, i, j)].append(angle)
+            found = Connectivity.of(frame)
+            for kind, length in _lengths_of(frame, found):
+                bonds[kind].append(length)
+            for angle_kind, angle in _angles_of(frame, found):
+                angles[angle_kind].append(angle)
+            for i, j, vector in contacts_of(frame, found):
+                pair, distance = kind_of(frame, i, j), float(np.linalg.norm(vector))
+                contacts[pair] = min(distance, contacts.get(pair, distance))
         return Ranges(
-            {k: (min(v), float(np.mean(v)), max(v)) for k, v in lengths.items()},
-            {k: (min(v), float(np.mean(v)), max(v)) for k, v in angles.items()},
+            {key: Span.of(seen) for key, seen in bonds.items()},
+            {key: Span.of(seen) for key, seen in angles.items()},
             contacts,
         )
 
 
-def angles_of(bonds: Connectivity) -> Iterator[tuple[int, int, int, float]]:
-    """Yield the atom in the middle, the two others, and the angle, rad."""
+def _lengths_of(frame: Frame, bonds: Connectivity) -> Iterator[tuple[tuple[int, int], Seen]]:
+    """Yield the kind of each bond and its length with the force along it; the lighter end first."""
+    forces, numbers = _forces_of(frame), frame.atomic_numbers
+    for i, j, vector, length in zip(bonds.i, bonds.j, bonds.vectors, bonds.lengths, strict=True):
+        pulls = (
+            -float(forces[i] @ vector) / float(length),
+            float(forces[j] @ vector) / float(length),
+        )
+        ordered = pulls if numbers[i] <= numbers[j] else pulls[::-1]
+        yield kind_of(frame, i, j), Seen(float(length), ordered)
+
+
+def _angles_of(frame: Frame, bonds: Connectivity) -> Iterator[tuple[tuple[int, int, int], Seen]]:
+    """Yield the kind of each angle and the angle with the torques; the lighter end first."""
+    forces, numbers = _forces_of(frame), frame.atomic_numbers
     for middle, around in arms_of(bonds).items():
-        for one, other in combinations(around, 2):
-            yield middle, one.end, other.end, angle_between(one.vector, other.vector)
+        for one, other in combinations(sorted(around, key=lambda arm: numbers[arm.end]), 2):
+            axis = np.cross(one.vector, other.vector)
+            size = float(np.linalg.norm(axis))
+            if size < 1e-6:
+                continue
+            closing = np.cross(one.vector, forces[one.end]) @ axis / size
+            opening = np.cross(other.vector, forces[other.end]) @ axis / size
+            kind = (int(numbers[middle]), *kind_of(frame, one.end, other.end))
+            angle = angle_between(one.vector, other.vector)
+            yield kind, Seen(angle, (-float(closing), float(opening)))
+
+
+def _forces_of(frame: Frame) -> FloatArray:
+    return np.full((frame.n_atoms, 3), np.nan) if frame.forces is None else frame.forces
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,9 @@ import numpy as np
 
 from fisher_mlip.data.frames import BoolArray, FloatArray, Frame
 
+Kind = Literal["stretch", "compress", "bend", "contact", "mode"]
 # How much of the rise that the reference's physics suggests is asked for.
-PART = 0.3
+PART = 0.5
 # eV: what has climbed this far, 17 kT at 1000 K, is hardly reached in a simulation.
 ENOUGH = 1.5
 # eV: how far the energy must come down again to count as a hole beyond a barrier.
@@ -27,7 +28,7 @@ class Scan:
         rise: (n_points - 1,), eV, the least that the energy rises from each point to the next.
     """
 
-    kind: Literal["stretch", "compress", "bend", "contact", "mode"]
+    kind: Kind
     name: str
     points: tuple[Frame, ...]
     path: FloatArray

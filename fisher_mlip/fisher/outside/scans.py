@@ -9,6 +9,7 @@ largest amplitude seen.
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -24,21 +25,26 @@ from fisher_mlip.fisher.outside.ranges import (
     contacts_of,
     kind_of,
 )
-from fisher_mlip.fisher.outside.scan import PART, Scan
+from fisher_mlip.fisher.outside.scan import PART, Kind, Scan
 from fisher_mlip.fisher.outside.starts import Start, start_of
+from fisher_mlip.fisher.outside.valence import ValenceField
 
 STEP = 0.08  # Å
 STRETCHED, COMPRESSED = 2.0, 0.6
-# A Morse bond as chemistry's weaker ones: a part of its rise is the least that is asked for.
-DEPTH, STIFFNESS = 4.0, 1.9  # eV, 1/Å
-# Angles: of the softer ones of organic molecules; how far from the mean to go.
-ANGLE_STIFFNESS = 2.5  # eV/rad^2
+# rad: how far from the mean angle to go, and no further than nearly straight.
 BENT, STRAIGHT, N_ANGLES = 1.2, 3.1, 9
-# eV/Å that atoms which are not bonded must at least resist with.
-RESISTANCE = 0.2
 CONTACT = 0.6
 # Of the frames that say what has been seen.
 ATOMS_LOOKED_AT = 5000
+
+
+class Way(NamedTuple):
+    """Points on a way out and the distance gone, Å, before it is known how energies rise."""
+
+    kind: Kind
+    name: str
+    points: tuple[Frame, ...]
+    path: FloatArray
 
 
 def make_scans(
@@ -59,18 +65,35 @@ def make_scans(
     n_atoms = sum(frame.n_atoms for scan in scans for frame in scan.points)
     for index in order[:n_starts]:
         start = start_of(frames[int(index)], rng)
-        found = [
-            *_bond_scans(start, seen),
-            *_bend_scans(start, seen),
-            *_contact_scans(start, seen),
-        ]
-        for place in rng.permutation(len(found)):
-            size = sum(frame.n_atoms for frame in found[place].points)
-            # The data may go as far as a scan would: then nothing is outside.
-            if len(found[place].points) > 1 and n_atoms + size <= max_atoms:
-                scans.append(found[place])
+        field = ValenceField(start, seen)
+        ways = [*_bond_ways(start, seen), *_bend_ways(start, seen), *_contact_ways(start, seen)]
+        for place in rng.permutation(len(ways)):
+            scan = _rising(ways[place], field)
+            size = 0 if scan is None else sum(frame.n_atoms for frame in scan.points)
+            if scan is not None and n_atoms + size <= max_atoms:
+                scans.append(scan)
                 n_atoms += size
     return scans
+
+
+def _rising(way: Way, field: ValenceField) -> Scan | None:
+    """Return the part of a way along which the least energy of any reference rises most.
+
+    None if it rises nowhere. An atom that is pushed against another may first come nearer to the
+    mean length of its own bond.
+    """
+    # The data may go as far as a way would: then nothing is outside.
+    if len(way.points) < 2:
+        return None
+    energies = field.energies(np.stack([point.positions for point in way.points]))
+    falls = np.flatnonzero(np.diff(energies) <= 0.0)
+    edges = zip([0, *(falls + 1)], [*falls, len(energies) - 1], strict=True)
+    first, last = max(edges, key=lambda ends: energies[ends[1]] - energies[ends[0]])
+    if first == last:
+        return None
+    kept = slice(first, last + 1)
+    path = way.path[kept] - way.path[first]
+    return Scan(way.kind, way.name, way.points[kept], path, PART * np.diff(energies[kept]))
 
 
 def _within(frames: Frames, max_atoms: int) -> Frames:
@@ -79,31 +102,25 @@ def _within(frames: Frames, max_atoms: int) -> Frames:
     return frames.subset(range(max(1, int(np.searchsorted(total, max_atoms, side="right")))))
 
 
-def _bond_scans(start: Start, seen: Ranges) -> Iterator[Scan]:
+def _bond_ways(start: Start, seen: Ranges) -> Iterator[Way]:
     frame, bonds = start.frame, start.bonds
     for bond, (i, j) in enumerate(zip(bonds.i.tolist(), bonds.j.tolist(), strict=True)):
         kind = kind_of(frame, i, j)
         if kind not in seen.bonds or not start.is_core[[i, j]].any():
             continue
-        shortest, mean, longest = seen.bonds[kind]
+        span = seen.bonds[kind]
         side = bonds.side_of(bond)
         outward = bonds.vectors[bond] / bonds.lengths[bond] * (1.0 if j in side else -1.0)
         for name, lengths in (
-            ("stretch", np.arange(longest, STRETCHED * mean + STEP, STEP)),
-            ("compress", np.arange(shortest, COMPRESSED * mean - STEP / 2, -STEP / 2)),
+            ("stretch", np.arange(span.most, STRETCHED * span.mean + STEP, STEP)),
+            ("compress", np.arange(span.least, COMPRESSED * span.mean - STEP / 2, -STEP / 2)),
         ):
-            well = DEPTH * (1.0 - np.exp(-STIFFNESS * (lengths - mean))) ** 2
             points = _moved(frame, side, outward, lengths - bonds.lengths[bond])
-            yield Scan(
-                "stretch" if name == "stretch" else "compress",
-                _name(frame, i, j),
-                points,
-                np.abs(lengths - lengths[:1]),
-                PART * np.diff(well),
-            )
+            kind_of_way: Kind = "stretch" if name == "stretch" else "compress"
+            yield Way(kind_of_way, _name(frame, i, j), points, np.abs(lengths - lengths[:1]))
 
 
-def _bend_scans(start: Start, seen: Ranges) -> Iterator[Scan]:
+def _bend_ways(start: Start, seen: Ranges) -> Iterator[Way]:
     """Close and open each angle by turning the smaller arm about the atom in the middle."""
     frame, bonds = start.frame, start.bonds
     for middle, around in arms_of(bonds).items():
@@ -121,17 +138,19 @@ def _bend_scans(start: Start, seen: Ranges) -> Iterator[Scan]:
             axis = np.cross(fixed.vector, turned.vector)
             if np.linalg.norm(axis) < 1e-3:
                 continue
-            least, mean, most = seen.angles[kind]
+            span = seen.angles[kind]
             now = angle_between(*(arm.vector for arm in pair))
-            for edge, last in ((least, mean - BENT), (most, min(mean + BENT, STRAIGHT))):
+            for edge, last in (
+                (span.least, span.mean - BENT),
+                (span.most, min(span.mean + BENT, STRAIGHT)),
+            ):
                 angles = np.linspace(edge, last, N_ANGLES)
-                if abs(last - mean) <= abs(edge - mean):
+                if abs(last - span.mean) <= abs(edge - span.mean):
                     continue
                 points = _turned(frame, bonds, turned, sides[turned.bond], axis, angles - now)
-                well = 0.5 * ANGLE_STIFFNESS * (angles - mean) ** 2
                 path = np.abs(angles - edge) * float(np.linalg.norm(turned.vector))
                 name = f"{_name(frame, fixed.end, middle)}-{_name(frame, turned.end)}"
-                yield Scan("bend", name, points, path, PART * np.diff(well))
+                yield Way("bend", name, points, path)
 
 
 def _turned(
@@ -144,19 +163,18 @@ def _turned(
 ) -> tuple[Frame, ...]:
     """Turn the atoms of `side`, which the arm ends in, about an axis through the arm's start."""
     bare = replace(frame, energy=None, forces=None, stress=None)
-    origin = frame.positions[arm.end] - arm.vector
     # Through the boundaries: where a fragment is wrapped, its atoms are a box apart.
     radii = arm.vector + bonds.vectors_from(arm.end)[side]
     points = []
     for angle in angles:
         rotation = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis))
         positions = frame.positions.copy()
-        positions[side] = origin + rotation.apply(radii)
+        positions[side] += rotation.apply(radii) - radii
         points.append(replace(bare, positions=positions))
     return tuple(points)
 
 
-def _contact_scans(start: Start, seen: Ranges) -> Iterator[Scan]:
+def _contact_ways(start: Start, seen: Ranges) -> Iterator[Way]:
     """Push the closest pair of each kind of atoms together, with all that is fixed to either.
 
     Atoms of two molecules bring their molecules; atoms of one molecule come alone.
@@ -176,8 +194,7 @@ def _contact_scans(start: Start, seen: Ranges) -> Iterator[Scan]:
         lengths = np.arange(edge, CONTACT * edge, -STEP)
         side = np.array([j]) if inside else np.flatnonzero(molecules == molecules[j])
         points = _moved(frame, side, vector / distance, lengths - distance)
-        path = edge - lengths
-        yield Scan("contact", _name(frame, i, j), points, path, RESISTANCE * np.diff(path))
+        yield Way("contact", _name(frame, i, j), points, edge - lengths)
 
 
 def _moved(

@@ -9,6 +9,7 @@ from fisher_mlip.data.calculators import OPLS_NAME, build_calculator
 from fisher_mlip.data.frames import FloatArray, Frames
 from fisher_mlip.data.labeling import label_frames
 from fisher_mlip.data.sampling import sample_gas
+from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.outside.scan import Scan
 from fisher_mlip.fisher.outside.scans import make_scans
 
@@ -20,7 +21,11 @@ def labelled() -> list[tuple[Scan, FloatArray]]:
     calculator = build_calculator(OPLS_NAME, {})
     found = []
     for scan in scans:
-        frames = label_frames(Frames(scan.points), calculator, skip_failed=True).frames
+        try:
+            frames = label_frames(Frames(scan.points), calculator, skip_failed=True).frames
+        except InputError:
+            # Atoms that are near enough to count as bonded, at every point.
+            continue
         if len(frames) == len(scan.points):
             found.append((scan, np.array([frame.energy for frame in frames], dtype=np.float64)))
     return found
