@@ -27,8 +27,8 @@ SCAN_WEIGHTS = (0.0, 1e-3, 3e-3, 1e-2)
 NEAR = 1.1
 # What a safer head may give up: of the best one's gain on the base, and of its own error.
 GIVEN_UP, WORSE = 0.25, 1.2
-# Barriers this close (eV, about kT at 1000 K) and errors this close are alike.
-ALIKE_BARRIER, ALIKE_ERROR = 0.1, 1.01
+# Barriers this close (eV, half of kT at 1000 K) and errors this close are alike.
+ALIKE_BARRIER, ALIKE_ERROR = 0.05, 1.01
 
 
 @dataclass(frozen=True, eq=False)
