@@ -168,7 +168,8 @@ def solve_all(
     ]
     base = _base_row(gram.training, gram.held_out, along)
     rows = [row for found in candidates for row in found.rows]
-    chosen = choose(rows, base, allow_holes=options.allow_holes)
+    n_components = gram.training.forces.count
+    chosen = choose(rows, base, n_components=n_components, allow_holes=options.allow_holes)
     found = next((c for c in candidates if chosen in c.rows), None)
     config = found.head.config if found else HeadConfig()
     own = _with_head(checkpoint, network, config, chosen or base)

@@ -26,7 +26,10 @@ SCAN_WEIGHTS = (0.0, 1e-3, 3e-3, 1e-2)
 # Scans are weighted only where the data alone come within this factor of their best ridge.
 NEAR = 1.1
 # What a safer head may give up: of the best one's gain on the base, and of its own error.
-GIVEN_UP, WORSE = 0.25, 1.2
+GIVEN_UP, WORSE = 1.0 / 3.0, 1.2
+# Force components per effective degree of freedom. With fewer, a head fits its frames and others of
+# their kind, and is adventurous outside: held-out frames do not see that.
+FEWEST_COMPONENTS = 4.0
 # Barriers this close (eV, half of kT at 1000 K) and errors this close are alike.
 ALIKE_BARRIER, ALIKE_ERROR = 0.05, 1.01
 
@@ -165,13 +168,20 @@ def candidate(
     return Candidate(head, system, spectrum, rows)
 
 
-def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
+def choose(rows: Sequence[Row], base: Row, *, n_components: int, allow_holes: bool) -> Row | None:
     """Return the row to ship, or None where the base is to stay.
 
     Of the rows that beat the base on held-out forces and have neither more holes nor a lower
-    barrier before them (unless `allow_holes`), those count that keep three quarters of what the
-    best gains on the base and are at most a fifth worse. Of those with the highest barriers the
-    best is taken, or one as good with fewer effective degrees of freedom.
+    barrier before them (unless `allow_holes`), those count that keep two thirds of what the best
+    gains on the base and are at most a fifth worse. Of those with the highest barriers the best is
+    taken, or one as good with fewer effective degrees of freedom. Where scans are looked at, rows
+    with a degree of freedom to less than four force components count only if there are no others.
+
+    Args:
+        rows: to choose from.
+        base: of the pretrained model.
+        n_components: force components that theta was solved from.
+        allow_holes: count rows that are less safe than the base, too.
     """
     allowed = [
         row
@@ -181,6 +191,9 @@ def choose(rows: Sequence[Row], base: Row, *, allow_holes: bool) -> Row | None:
     ]
     if not allowed:
         return None
+    if not math.isnan(base.barrier):
+        most = n_components / FEWEST_COMPONENTS
+        allowed = [r for r in allowed if r.effective_degrees_of_freedom <= most] or allowed
     best = _least_error(allowed)
     limit = min(best + GIVEN_UP * (base.held_out_force_rmse - best), WORSE * best)
     near = [row for row in allowed if row.held_out_force_rmse <= limit]

@@ -32,47 +32,65 @@ BASE = row(0.10, 0.5)
 
 def test_the_base_stays_where_nothing_beats_it() -> None:
     for allow in (False, True):
-        assert choose([row(0.10, 0.9), row(0.2, 3.0)], BASE, allow_holes=allow) is None
-        assert choose([], BASE, allow_holes=allow) is None
+        assert (
+            choose([row(0.10, 0.9), row(0.2, 3.0)], BASE, n_components=1000, allow_holes=allow)
+            is None
+        )
+        assert choose([], BASE, n_components=1000, allow_holes=allow) is None
 
 
 def test_a_lower_barrier_is_not_shipped_unless_allowed() -> None:
     better, safer = row(0.01, 0.49), row(0.09, 0.5)
-    assert choose([better], BASE, allow_holes=False) is None
-    assert choose([better, safer], BASE, allow_holes=False) is safer
-    assert choose([better, safer], BASE, allow_holes=True) is better
+    assert choose([better], BASE, n_components=1000, allow_holes=False) is None
+    assert choose([better, safer], BASE, n_components=1000, allow_holes=False) is safer
+    assert choose([better, safer], BASE, n_components=1000, allow_holes=True) is better
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_is_chosen_keeps_the_promise(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows = [row(*rng.uniform([0.05, 0.2], [0.12, 0.9])) for _ in range(30)]
-    chosen = choose(rows, BASE, allow_holes=False)
+    chosen = choose(rows, BASE, n_components=1000, allow_holes=False)
     allowed = [r for r in rows if r.held_out_force_rmse < 0.10 and r.barrier >= 0.5]
     assert (chosen is None) == (not allowed)
     if chosen is not None:
         assert chosen in allowed
         best = min(r.held_out_force_rmse for r in allowed)
         assert chosen.held_out_force_rmse <= 1.2 * best
-        assert chosen.held_out_force_rmse <= best + 0.25 * (0.10 - best)
+        assert chosen.held_out_force_rmse <= best + (0.10 - best) / 3.0
 
 
 def test_of_barriers_alike_the_least_error_decides_then_the_fewest_degrees_of_freedom() -> None:
     best, lower, safe = row(0.050, 0.60), row(0.057, 1.44, 2.0), row(0.058, 1.48, 9.0)
     alike, plainer, worse = row(0.0581, 1.5, 8.0), row(0.0582, 1.46, 7.0), row(0.060, 1.5, 1.0)
-    assert choose([best, lower, safe, alike, plainer, worse], BASE, allow_holes=False) is plainer
-    assert choose([best, safe, alike, worse], BASE, allow_holes=False) is alike
-    assert choose([best, worse], BASE, allow_holes=False) is worse
+    assert (
+        choose(
+            [best, lower, safe, alike, plainer, worse], BASE, n_components=1000, allow_holes=False
+        )
+        is plainer
+    )
+    assert choose([best, safe, alike, worse], BASE, n_components=1000, allow_holes=False) is alike
+    assert choose([best, worse], BASE, n_components=1000, allow_holes=False) is worse
 
 
-def test_a_barrier_is_not_bought_with_more_than_a_quarter_of_the_gain() -> None:
-    best, costly = row(0.05, 0.6), row(0.065, 1.5)
-    assert choose([best, costly], BASE, allow_holes=False) is best
+def test_more_freedom_than_the_data_bear_counts_only_where_there_is_nothing_else() -> None:
+    free, firm = row(0.05, 1.5, 300.0), row(0.06, 1.2, 200.0)
+    for n_components, expected in ((1199, firm), (1200, free)):
+        assert choose([free, firm], BASE, n_components=n_components, allow_holes=False) is expected
+    assert choose([free], BASE, n_components=10, allow_holes=False) is free
+    unknown = [row(r.held_out_force_rmse, math.nan, 300.0) for r in (free, firm)]
+    base = row(0.1, math.nan)
+    assert choose(unknown, base, n_components=10, allow_holes=False) is unknown[0]
+
+
+def test_a_barrier_is_not_bought_with_more_than_a_third_of_the_gain() -> None:
+    best, costly = row(0.05, 0.6), row(0.067, 1.5)
+    assert choose([best, costly], BASE, n_components=1000, allow_holes=False) is best
 
 
 def test_without_scans_the_error_alone_decides() -> None:
     base, rows = row(0.1, math.nan), [row(0.09, math.nan), row(0.05, math.nan)]
-    assert choose(rows, base, allow_holes=False) is rows[1]
+    assert choose(rows, base, n_components=1000, allow_holes=False) is rows[1]
 
 
 @pytest.fixture(scope="module")
