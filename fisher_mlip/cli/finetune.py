@@ -1,5 +1,6 @@
 """`fisher-mlip finetune`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,9 @@ from fisher_mlip.cli.options import Device, EnergyUnit, NpzUnit, Precision
 if TYPE_CHECKING:
     from fisher_mlip.data import Frames
     from fisher_mlip.data.frames import FloatArray
-    from fisher_mlip.fisher import LabelWeights, Options, Solution
+    from fisher_mlip.fisher import Options, Solution
+    from fisher_mlip.fisher.gram_file import GramFile
+    from fisher_mlip.model.checkpoint import Checkpoint
 
 
 class Head(StrEnum):
@@ -82,7 +85,9 @@ def finetune(
     calculator_option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the calculator; repeatable.")
     ] = None,
-    worst: Annotated[int, typer.Option(min=2, help="Points that --calculator labels.")] = 40,
+    worst: Annotated[
+        int | None, typer.Option(min=2, help="Points that --calculator labels; default: 40.")
+    ] = None,
     update: Annotated[
         Update | None,
         typer.Option(help="CHECKPOINT is a finetune: add DATA to it, or remove DATA from it."),
@@ -112,9 +117,8 @@ def finetune(
 
     Example: fisher-mlip finetune runs/base frames.xyz -o runs/finetuned
     """
-    from fisher_mlip.fisher import Options
-    from fisher_mlip.fisher.nesting import KINDS
-    from fisher_mlip.fisher.selection import RIDGES, SCAN_WEIGHTS
+    from fisher_mlip.fisher import LabelWeights
+    from fisher_mlip.fisher.update import load_finetune
     from fisher_mlip.model.checkpoint import load_checkpoint
     from fisher_mlip.products import refuse_existing, sibling
 
@@ -124,21 +128,17 @@ def finetune(
     refuse_existing(folder, overwrite=overwrite, inputs=inputs)
     if update is not None:
         refuse_beside_update({"held-out": held_out, "reweight": reweight, "dtype": dtype})
-    refuse_useless_calculator(calculator, calculator_option or [], scans=scans, reweight=reweight)
+    beside = {"calculator-option": calculator_option, "worst": worst}
+    refuse_useless_calculator(calculator, beside, scans=scans, reweight=reweight)
     e0s = load_checkpoint(checkpoint).config.reference_energies
     engine = named_calculator(calculator, calculator_option or [])
     frames = read_with_forces(data, e0s, npz_unit, trust_units=trust_units)
-    options = Options(
-        kinds=tuple(kind for kind in KINDS if head in (Head.AUTO, kind)),
-        budget=features,
-        ridges=RIDGES if ridge is None else (ridge,),
-        scan_weights=SCAN_WEIGHTS if scans else (0.0,),
-        look_outside=scans,
-        label_weights=label_weights(energy_weight, virial_weight),
-        allow_holes=allow_holes,
-    )
-    if update is not None:
-        solution = updated(checkpoint, frames, update, options, device.resolve())
+    there = None if update is None else load_finetune(checkpoint)
+    before = LabelWeights() if there is None else there[1].label_weights
+    options = what_to_try(head, features, ridge, scans=scans, allow_holes=allow_holes)
+    options = replace(options, label_weights=before.changed(energy_weight, virial_weight))
+    if update is not None and there is not None:
+        solution = updated(there, frames, update, options, device.resolve())
     else:
         judges = None
         if held_out is not None:
@@ -149,28 +149,42 @@ def finetune(
         )
     report(solution)
     if engine is not None:
-        solution = with_worst_labelled(solution, engine, worst, options, device.resolve())
+        solution = with_worst_labelled(solution, engine, worst or 40, options, device.resolve())
         report(solution)
     wrote(*save(folder, solution, checkpoint, overwrite=overwrite))
 
 
-def label_weights(energy: float | None, virial: float | None) -> "LabelWeights | None":
-    """Return the weights given; None where none is."""
-    from fisher_mlip.fisher import LabelWeights
+def what_to_try(
+    head: Head, features: int, ridge: float | None, *, scans: bool, allow_holes: bool
+) -> "Options":
+    """Return heads, ridges and scan weights to choose from."""
+    from fisher_mlip.fisher import Options
+    from fisher_mlip.fisher.nesting import KINDS
+    from fisher_mlip.fisher.selection import RIDGES, SCAN_WEIGHTS
 
-    if energy is None and virial is None:
-        return None
-    return LabelWeights(energy or 0.0, virial or 0.0)
+    return Options(
+        kinds=tuple(kind for kind in KINDS if head in (Head.AUTO, kind)),
+        budget=features,
+        ridges=RIDGES if ridge is None else (ridge,),
+        scan_weights=SCAN_WEIGHTS if scans else (0.0,),
+        look_outside=scans,
+        allow_holes=allow_holes,
+    )
 
 
 def refuse_useless_calculator(
-    name: str, options: list[str], *, scans: bool, reweight: tuple[float, float] | None
+    name: str,
+    beside: Mapping[str, object],
+    *,
+    scans: bool,
+    reweight: tuple[float, float] | None,
 ) -> None:
     """Refuse a calculator that could label nothing, before anything is computed."""
     from fisher_mlip.errors import InputError
 
-    if options and not name:
-        raise InputError("expected --calculator beside --calculator-option, found none")
+    lonely = [f"--{option}" for option, value in beside.items() if value]
+    if lonely and not name:
+        raise InputError(f"expected --calculator beside {' and '.join(lonely)}, found none")
     if name and not scans:
         raise InputError("--calculator labels points of the scans: expected no --no-scans with it")
     if name and reweight is not None:
@@ -294,12 +308,15 @@ def solved(
 
 
 def updated(
-    checkpoint: Path, frames: "Frames", how: Update, options: "Options", device: str
+    there: "tuple[Checkpoint, GramFile]",
+    frames: "Frames",
+    how: Update,
+    options: "Options",
+    device: str,
 ) -> "Solution":
     """Add or remove frames, with a progress bar."""
-    from fisher_mlip.fisher.update import load_finetune, update
+    from fisher_mlip.fisher.update import update
 
-    there = load_finetune(checkpoint)
     with progress_bar("Jacobians", len(frames)) as advance:
         return update(*there, frames, how.value, options=options, device=device, advance=advance)
 

@@ -83,6 +83,7 @@ def finetune(
     attach_head(network, head, config.model, training, elements)
     judging = judge_weights(network, held_out, elements)
     label_weights = options.label_weights or LabelWeights()
+    require_labels(training, label_weights)
     virials = label_weights.virial > 0.0
     sums = [
         accumulate(
@@ -121,6 +122,20 @@ def _errors(
 ) -> tuple[ForceEnergyErrors, ForceEnergyErrors]:
     before, after = (errors(c.network, held_out, c.config) for c in (base, solved))
     return before, after
+
+
+def require_labels(frames: Frames, weights: LabelWeights) -> None:
+    """Refuse weights of labels that no frame has, before anything is computed.
+
+    Raises:
+        InputError: so it is.
+    """
+    for name, weight, label in (
+        ("energy", weights.energy, "energy"),
+        ("virial", weights.virial, "stress"),
+    ):
+        if weight > 0.0 and all(getattr(frame, label) is None for frame in frames):
+            raise InputError(f"expected frames with labels for the {name} weight, found none")
 
 
 def base_network(

@@ -23,6 +23,12 @@ class LabelWeights:
     energy: float = 0.0
     virial: float = 0.0
 
+    def changed(self, energy: float | None, virial: float | None) -> "LabelWeights":
+        """Return the weights with those that are given in their places."""
+        return LabelWeights(
+            self.energy if energy is None else energy, self.virial if virial is None else virial
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class LinearSystem:

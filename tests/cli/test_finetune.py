@@ -13,6 +13,8 @@ from fisher_mlip.cli import app
 from fisher_mlip.cli.info import describe
 from fisher_mlip.config import ModelConfig
 from fisher_mlip.data import Frames, write_frames
+from fisher_mlip.fisher import LabelWeights
+from fisher_mlip.fisher.gram_file import GRAM_NAME, load_gram
 from fisher_mlip.model import (
     Checkpoint,
     CheckpointConfig,
@@ -126,6 +128,20 @@ def test_energies_weigh_in(tmp_path: Path, base: Path, data: Path) -> None:
     name = "training_energy_rmse_meV_atom"
     assert weighted[name] < 0.5 * plain[name]
     assert weighted["training_force_rmse_meV_A"] > plain["training_force_rmse_meV_A"]
+
+
+def test_an_update_keeps_the_weight_that_is_not_given(
+    tmp_path: Path, base: Path, data: Path
+) -> None:
+    options = ("--no-scans", "--head", "per-element", "--ridge", 1e-2)
+    solved(base, data, tmp_path / "first", *options, "--energy-weight", 3)
+    arguments = (data / "more.xyz", "--update", "add", "-o", tmp_path / "added", *options)
+    code, output = run(tmp_path / "first", *arguments)
+    assert code == 0, output
+    assert load_gram(tmp_path / "added" / GRAM_NAME).label_weights == LabelWeights(energy=3.0)
+    code, output = run(tmp_path / "first", *arguments, "--virial-weight", 0, "--overwrite")
+    assert code == 0, output
+    assert load_gram(tmp_path / "added" / GRAM_NAME).label_weights == LabelWeights(energy=3.0)
 
 
 def test_virials_that_are_not_there_are_refused(tmp_path: Path, base: Path, data: Path) -> None:
@@ -243,6 +259,7 @@ def test_inputs_are_not_overwritten(base: Path, data: Path, tmp_path: Path) -> N
         (("--calculator", "emt", "--no-scans"), "expected no --no-scans with it"),
         (("--calculator", "emt", "--reweight", 500, 400), "expected no --reweight with"),
         (("--calculator-option", "a=1"), "expected --calculator beside --calculator-option"),
+        (("--worst", 10), "expected --calculator beside --worst"),
         (("--energy-weight", "inf"), "expected a finite energy weight"),
     ],
 )
