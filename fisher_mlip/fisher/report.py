@@ -2,7 +2,8 @@
 
 import math
 
-from fisher_mlip.fisher.selection import Row
+from fisher_mlip.fisher.outside.scan import ENOUGH
+from fisher_mlip.fisher.selection import ALIKE_BARRIER, FEWEST_COMPONENTS, Row
 from fisher_mlip.fisher.solution import Solution
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -34,10 +35,22 @@ def head_rows(solution: Solution) -> Table:
             if row is not None:
                 rows.append([row.head.name + mark, str(len(row.theta)), *_how(row), *_cells(row)])
     title = (
-        "heads, RMSE of forces (meV/Å) and energies (meV/atom), barrier (eV)\n"
-        "*: chosen; (1): products in the first layer alone"
+        "heads at their least held-out error, RMSE of forces (meV/Å) and energies (meV/atom)\n"
+        "*: chosen; (1): products in the first layer alone; scans: their weight beside forces"
+        + _outside(solution)
     )
     return title, ["head", "size", "ridge", "scans", *COLUMNS], rows
+
+
+def _outside(solution: Solution) -> str:
+    """Return what holes and barriers are, where scans were looked at."""
+    if not solution.along.scans:
+        return ""
+    return (
+        f"\nholes: of {len(solution.along.scans)} scans, those along which the energy comes down; "
+        f"barrier (eV):\nwhat the lowest ways out climb before, at most the {ENOUGH} that are "
+        "looked at"
+    )
 
 
 def path_rows(solution: Solution) -> Table:
@@ -86,7 +99,29 @@ def sentences(solution: Solution) -> list[str]:
             f"holes outside the data {len(base.holes)} -> {len(shipped.holes)}, barrier on the way "
             f"{base.barrier:.2f} -> {shipped.barrier:.2f} eV"
         )
-    return lines
+    return lines + _passed_over(solution)
+
+
+def _passed_over(solution: Solution) -> list[str]:
+    """Return why the least held-out error of all was not chosen, where it was not."""
+    rows = [row for found in solution.candidates for row in found.rows]
+    least = min(rows, key=lambda row: row.held_out_force_rmse)
+    chosen, n_components = solution.chosen, solution.gram.training.forces.count
+    if chosen is None or least is chosen:
+        return []
+    why = []
+    if least.effective_degrees_of_freedom > n_components / FEWEST_COMPONENTS:
+        why.append(
+            f"{least.effective_degrees_of_freedom:.0f} effective degrees of freedom, more than "
+            f"one to {FEWEST_COMPONENTS:g} of {n_components} force components"
+        )
+    if least.barrier < chosen.barrier - ALIKE_BARRIER:
+        why.append(f"{len(least.holes)} holes, barrier {least.barrier:.2f} eV")
+    return [
+        f"least held-out force RMSE of all: {1000 * least.held_out_force_rmse:.2f} meV/Å with "
+        f"{least.head.name}, ridge {least.ridge:.0e}, scans {least.scan_weight:g}; passed over: "
+        + (" and ".join(why) or "another is as good within 1 % with fewer degrees of freedom")
+    ]
 
 
 def _counted(solution: Solution) -> str:

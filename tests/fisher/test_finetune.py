@@ -131,6 +131,13 @@ def test_tables_and_sentences_tell_the_numbers(solution: Solution) -> None:
     assert f"{1000 * solution.shipped.held_out_force_rmse:.2f} meV/Å" in said
     assert "rank" in said
     assert "holes outside the data" in said
+    rows = [row for candidate in solution.candidates for row in candidate.rows]
+    least = min(row.held_out_force_rmse for row in rows)
+    told = f"least held-out force RMSE of all: {1000 * least:.2f} meV/Å"
+    assert (told in said) == (least < solution.shipped.held_out_force_rmse)
+    reasons = ("holes, barrier", "degrees of freedom")
+    assert all(any(r in line for r in reasons) for line in sentences(solution) if told in line)
+    assert f"of {len(solution.along.scans)} scans" in head_rows(solution)[0]
 
 
 def test_saved_it_is_the_same_model(tmp_path: Path, solution: Solution) -> None:
