@@ -9,7 +9,7 @@ from fisher_mlip.data.frames import BoolArray, FloatArray, Frame
 
 Kind = Literal["stretch", "compress", "bend", "contact", "mode"]
 # How much of the rise that the reference's physics suggests is asked for.
-PART = 0.5
+PART = 0.7
 # eV: what has climbed this far, 17 kT at 1000 K, is hardly reached in a simulation.
 ENOUGH = 1.5
 # eV: how far the energy must come down again to count as a hole beyond a barrier.
