@@ -25,8 +25,9 @@ from fisher_mlip.simulate.driving import Run, drive
 from fisher_mlip.simulate.engine import build_simulation, choose_threads, noise_seed, set_start
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
 from fisher_mlip.simulate.progress import show_note
+from fisher_mlip.simulate.records import files_of
 from fisher_mlip.simulate.reporting import attach_reporters
-from fisher_mlip.simulate.settings import check_resume, files_of, settled_config
+from fisher_mlip.simulate.settings import check_resume, settled_config
 from fisher_mlip.simulate.summary import RunSummary
 from fisher_mlip.simulate.systems import build_molecular_system
 
@@ -70,7 +71,7 @@ def _start(
     config: SimulateConfig, artefact: Artefact, folder: RunFolder, *, overwrite: bool
 ) -> Run:
     """Build the system, then make the run folder with step 0 in it."""
-    inputs = [artefact.path, *files_of(config)]
+    inputs = [artefact.path, *files_of(config).values()]
     refuse_existing(folder.path, overwrite=overwrite, inputs=inputs)
     if folder.path.exists() and any(folder.path.iterdir()) and not folder.record.exists():
         raise InputError(f"'{folder.path}' is no run folder: --overwrite does not delete it")
