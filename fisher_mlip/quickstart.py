@@ -39,6 +39,8 @@ from fisher_mlip.train.settings import training_config
 
 SETTINGS_NAME = "quickstart.yaml"
 MODELS = ("base", "fisher")
+# What the report tells of the head.
+SOLUTION_KEYS = ("kept_pretrained", "chosen", "base", "force_components")
 MINIATURE = (
     "This is a miniature that shows that everything runs. Its sizes are far too small for its "
     "numbers, pictures and verdicts to mean anything: run the quickstart without --smoke for those."
@@ -265,14 +267,18 @@ def simulate(job: Quickstart) -> None:
 
 def _gas_models(job: Quickstart) -> tuple[str, ...]:
     """Return the models whose forces differ: where no head was better, one run tells all."""
-    kept = read_json(job.folder / "fisher" / "summary.json")["kept_pretrained"]
-    return ("base",) if kept else MODELS
+    return ("base",) if _solution(job)["kept_pretrained"] else MODELS
+
+
+def _solution(job: Quickstart) -> dict[str, Any]:
+    """Return what `solve` found."""
+    return read_json(job.folder / "fisher" / "summary.json", SOLUTION_KEYS)
 
 
 def _run(config: SimulateConfig, folder: Path) -> None:
     # An unstable run is a result, and the report says so.
     outcome = folder / "summary.json"
-    if outcome.is_file() and read_json(outcome)["status"] == "unstable":
+    if outcome.is_file() and read_json(outcome, ["status"])["status"] == "unstable":
         return
     summary = run_simulation(config, folder, resume=folder.exists())
     if summary.status == "interrupted":
@@ -299,7 +305,7 @@ def report(job: Quickstart) -> list[Path]:
         extra_summary={
             "miniature": job.config.is_miniature,
             "test_errors": {name: error.as_metrics() for name, error in found.items()},
-            "fisher": _without_path(read_json(job.folder / "fisher" / "summary.json")),
+            "fisher": _without_path(_solution(job)),
         },
     )
     return [job.folder / name for name in written]
@@ -307,7 +313,7 @@ def report(job: Quickstart) -> list[Path]:
 
 def _sections(job: Quickstart, found: dict[str, ForceEnergyErrors]) -> list[Section]:
     base = load_checkpoint(job.folder / "base")
-    solution = read_json(job.folder / "fisher" / "summary.json")
+    solution = _solution(job)
     test = job.part("test")
     labels = np.concatenate([f.forces.reshape(-1) for f in test if f.forces is not None])
     rows: list[list[object]] = [

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from fisher_mlip.errors import InputError
-from fisher_mlip.quickstart import MINIATURE, QuickstartConfig, run_quickstart
+from fisher_mlip.products import write_json
+from fisher_mlip.quickstart import (
+    MINIATURE,
+    Quickstart,
+    QuickstartConfig,
+    run_quickstart,
+    simulate,
+)
 
 TINY = QuickstartConfig(
     gas_frames=30,
@@ -79,3 +86,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no quickstart"):
         run_quickstart(tmp_path, TINY, Recorded())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_damaged_solution_is_told(tmp_path: Path) -> None:
+    write_json(tmp_path / "fisher" / "summary.json", {})
+    with pytest.raises(InputError, match=r"expected a key 'kept_pretrained' in .*summary.json'"):
+        simulate(Quickstart(tmp_path, TINY, Recorded()))

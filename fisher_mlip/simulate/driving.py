@@ -135,7 +135,7 @@ def _paths(run: Run) -> dict[str, Any]:
     }
     if folder.unstable.exists():
         roles["unstable"] = folder.unstable.name
-    names = [segment["file"] for segment in run.segments]
+    names = [segment.file for segment in run.segments]
     return roles | {"trajectory": [name for name in names if (folder.path / name).exists()]}
 
 

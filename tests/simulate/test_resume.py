@@ -18,6 +18,7 @@ from fisher_mlip.data import Frame, Frames, write_frames
 from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
+from fisher_mlip.products import write_json
 from fisher_mlip.simulate import run_simulation
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.settings import merged_config
@@ -93,6 +94,14 @@ def twenty_steps(artefact: Artefact, tmp_path_factory: pytest.TempPathFactory) -
     """A run of twenty steps without a stop."""
     run = tmp_path_factory.mktemp("twenty") / "run"
     run_simulation(short_config(artefact, steps=20), run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def two_steps(artefact: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two steps, to be copied and damaged."""
+    run = tmp_path_factory.mktemp("two") / "run"
+    run_simulation(short_config(artefact, steps=2), run)
     return run
 
 
@@ -178,3 +187,23 @@ def test_start_frames_count_by_their_content(short: MakeConfig, tmp_path: Path) 
         run_simulation(short(steps=6, start_frames=str(copied)), run, resume=True)
     first.unlink()
     run_simulation(short(steps=6, start_frames=str(first)), run, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("checkpoint.json", {}, "'step' in .*checkpoint.json': field required"),
+        ("checkpoint.json", {"step": 2, "segments": []}, "'segments' in .*checkpoint.json'"),
+        ("reference.json", {}, "in .*reference.json': field required"),
+        ("summary.json", {}, "expected a key 'status' in .*summary.json', found no keys"),
+    ],
+)
+def test_a_damaged_folder_is_told(
+    name: str, content: dict[str, object], told: str, two_steps: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(two_steps, run)
+    write_json(run / name, content)
+    steps = 2 if name == "summary.json" else 4
+    with pytest.raises(InputError, match=told):
+        run_simulation(merged_config({"steps": steps}, None, run), run, resume=True)
