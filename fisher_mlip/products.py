@@ -104,6 +104,16 @@ def locked_folder(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def folder_identity(path: Path) -> tuple[int, int]:
+    """Return what tells a folder from another one made later under the same name.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 def sibling(path: Path, suffix: str) -> Path:
     """Return a folder beside `path` that is named after it; `.` has a name too."""
     whole = path if path.name not in ("", "..") else path.resolve()

@@ -7,6 +7,7 @@ from fisher_mlip.config import SimulateConfig, write_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.products import (
+    folder_identity,
     read_json,
     refuse_existing,
     whole_folder,
@@ -89,7 +90,8 @@ def _start(
     reporters = attach_reporters(
         simulation, molecular, artefact, config, folder, folder.segment(1), append=False
     )
-    return Run(config, folder, molecular, simulation, reporters, segments)
+    identity = folder_identity(folder.path)
+    return Run(config, folder, identity, molecular, simulation, reporters, segments)
 
 
 def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Run:
@@ -114,7 +116,8 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     reporters = attach_reporters(
         simulation, molecular, artefact, config, folder, segment, append=append
     )
-    return Run(config, folder, molecular, simulation, reporters, segments)
+    identity = folder_identity(folder.path)
+    return Run(config, folder, identity, molecular, simulation, reporters, segments)
 
 
 def _next_segments(config: SimulateConfig, folder: RunFolder, step: int) -> Segments:
