@@ -4,6 +4,7 @@ Each stage leaves its product in a folder of its own; a stage whose product is t
 again, so a quickstart that was stopped goes on where it was.
 """
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from fisher_mlip.export.parity import compare, probe_frames, require_parity
 from fisher_mlip.fisher import finetune, save_solution
 from fisher_mlip.fisher.plot import PLOT_NAME, plot_ridge_path
 from fisher_mlip.model import load_checkpoint
-from fisher_mlip.products import read_json, whole_folder, write_summary
+from fisher_mlip.products import locked_folder, read_json, whole_folder, write_summary
 from fisher_mlip.simulate import run_simulation
 from fisher_mlip.train import train_model
 from fisher_mlip.train.curve import EpochRow
@@ -105,20 +106,42 @@ class Quickstart:
         return read_frames(self.folder / "data" / f"{name}.xyz")
 
 
-def run_quickstart(folder: Path, config: QuickstartConfig, show: Show) -> list[Path]:
+def run_quickstart(
+    folder: Path, config: QuickstartConfig, show: Show, *, overwrite: bool = False
+) -> list[Path]:
     """Run the main job and return the paths of the report.
 
+    Args:
+        folder: of the quickstart; one that was stopped goes on.
+        config: its sizes.
+        show: how its stages are shown.
+        overwrite: delete a quickstart that is in `folder` first.
+
     Raises:
-        InputError: `folder` holds something else, or a quickstart with other settings.
+        InputError: `folder` holds something else, a quickstart with other settings, or one that
+            another process is running.
     """
-    job = Quickstart(folder, config, show)
-    _open_folder(folder, config)
-    sample(job)
-    train(job)
-    solve(job)
-    export(job)
-    simulate(job)
-    return report(job)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked_folder(folder):
+        if overwrite and (folder / SETTINGS_NAME).is_file():
+            _empty_folder(folder)
+        _open_folder(folder, config)
+        job = Quickstart(folder, config, show)
+        for stage in (sample, train, solve, export, simulate):
+            stage(job)
+        return report(job)
+
+
+def _empty_folder(folder: Path) -> None:
+    """Delete what is in a folder, which stays: its lock is held.
+
+    The settings go last: without them it would be no quickstart that may be deleted.
+    """
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == SETTINGS_NAME):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _open_folder(folder: Path, config: QuickstartConfig) -> None:
@@ -131,9 +154,8 @@ def _open_folder(folder: Path, config: QuickstartConfig) -> None:
                 "--output or pass --overwrite"
             )
         return
-    if folder.exists() and any(folder.iterdir()):
+    if any(folder.iterdir()):
         raise InputError(f"output '{folder}' exists and is no quickstart: name another one")
-    folder.mkdir(parents=True, exist_ok=True)
     write_yaml(settings, config.model_dump())
 
 

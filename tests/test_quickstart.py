@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from fisher_mlip.config import read_config, write_yaml
 from fisher_mlip.errors import InputError
-from fisher_mlip.products import write_json
+from fisher_mlip.products import locked_folder, write_json
 from fisher_mlip.quickstart import (
     MINIATURE,
+    SETTINGS_NAME,
     Quickstart,
     QuickstartConfig,
     run_quickstart,
@@ -92,3 +94,27 @@ def test_a_damaged_solution_is_told(tmp_path: Path) -> None:
     write_json(tmp_path / "fisher" / "summary.json", {})
     with pytest.raises(InputError, match=r"expected a key 'kept_pretrained' in .*summary.json'"):
         simulate(Quickstart(tmp_path, TINY, Recorded()))
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_quickstart_that_is_running_is_left_alone(overwrite: bool, tmp_path: Path) -> None:
+    write_yaml(tmp_path / SETTINGS_NAME, TINY.model_dump())
+    with locked_folder(tmp_path), pytest.raises(InputError, match="another process is running"):
+        run_quickstart(tmp_path, TINY, Recorded(), overwrite=overwrite)
+    assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_NAME]
+
+
+def test_overwriting_starts_anew(tmp_path: Path) -> None:
+    class StageReachedError(Exception):
+        """Ends a quickstart at its first stage."""
+
+    class Stopped(Recorded):
+        def stage(self, title: str) -> None:
+            raise StageReachedError
+
+    write_yaml(tmp_path / SETTINGS_NAME, TINY.changed(steps=40).model_dump())
+    write_json(tmp_path / "data" / "summary.json", {})
+    with pytest.raises(StageReachedError):
+        run_quickstart(tmp_path, TINY, Stopped(), overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_NAME]
+    assert read_config(tmp_path / SETTINGS_NAME, QuickstartConfig) == TINY
