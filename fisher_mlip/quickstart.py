@@ -70,7 +70,7 @@ class QuickstartConfig(Config):
     steps: int = Field(1500, ge=10)
     box_molecules: int = Field(600, ge=16)
     box_steps: int = Field(40, ge=4)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     device: DeviceName = "auto"
 
     @property

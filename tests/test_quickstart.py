@@ -83,6 +83,12 @@ def test_what_is_smaller_than_by_default_is_a_miniature() -> None:
     assert QuickstartConfig(steps=100).is_miniature
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_is_one_that_generators_take(seed: int) -> None:
+    with pytest.raises(InputError, match="'seed' in options"):
+        TINY.changed(seed=seed)
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="is no quickstart"):
