@@ -115,8 +115,8 @@ class SimulateConfig(Config):
         system: `ethanol-gas`, `ethanol-liquid`, or a PDB or extended XYZ file.
         molecules: molecules of an ethanol system.
         ensemble: `nve` or `nvt` (Langevin).
-        temperature: K, of the initial velocities and of the thermostat.
-        friction: of the Langevin thermostat, 1/ps.
+        temperature: K, of the initial velocities and of the thermostat; at 1e5 no bond is left.
+        friction: of the Langevin thermostat, 1/ps; at 1e6 each step draws the velocities anew.
         timestep: fs.
         steps: integration steps.
         report_interval: steps between ledger rows.
@@ -130,19 +130,19 @@ class SimulateConfig(Config):
 
     model: str
     system: str = "ethanol-gas"
-    molecules: int = Field(600, ge=1)
+    molecules: int = Field(600, ge=1, le=1_000_000)
     ensemble: Literal["nve", "nvt"] = "nve"
-    temperature: float = Field(500.0, ge=0.0)
-    friction: float = Field(1.0, gt=0.0)
-    timestep: float = Field(1.0, gt=0.0)
-    steps: int = Field(1000, ge=1)
+    temperature: float = Field(500.0, ge=0.0, le=1e5)
+    friction: float = Field(1.0, gt=0.0, le=1e6)
+    timestep: float = Field(1.0, ge=1e-4)
+    steps: int = Field(1000, ge=1, le=10**12)
     report_interval: int = Field(10, ge=1)
     trajectory_interval: int = Field(100, ge=1)
     checkpoint_interval: int = Field(100, ge=1)
-    skin: float = Field(0.5, gt=0.0)
+    skin: float = Field(0.5, gt=0.0, le=20.0)
     start_frames: str = ""
     platform: str = "auto"
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     dtype: DtypeName | None = None
     device: DeviceName = "auto"
 

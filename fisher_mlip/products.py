@@ -104,6 +104,16 @@ def locked_folder(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def folder_identity(path: Path) -> tuple[int, int]:
+    """Return what tells a folder from another one made later under the same name.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 def sibling(path: Path, suffix: str) -> Path:
     """Return a folder beside `path` that is named after it; `.` has a name too."""
     whole = path if path.name not in ("", "..") else path.resolve()
@@ -179,11 +189,15 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
     return path
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
     """Read a JSON object.
 
+    Args:
+        path: the file.
+        keys: that it must have.
+
     Raises:
-        InputError: the file is missing, no JSON, or not an object.
+        InputError: the file is missing, no JSON, not an object, or one without a key.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -193,6 +207,10 @@ def read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"expected JSON in '{path}', found: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"expected a JSON object in '{path}', found a {type(content).__name__}")
+    for key in keys:
+        if key not in content:
+            found = ", ".join(content) or "no keys"
+            raise InputError(f"expected a key '{key}' in '{path}', found {found}")
     return content
 
 

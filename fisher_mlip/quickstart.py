@@ -4,6 +4,7 @@ Each stage leaves its product in a folder of its own; a stage whose product is t
 again, so a quickstart that was stopped goes on where it was.
 """
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from fisher_mlip.export.parity import compare, probe_frames, require_parity
 from fisher_mlip.fisher import finetune, save_solution
 from fisher_mlip.fisher.plot import PLOT_NAME, plot_ridge_path
 from fisher_mlip.model import load_checkpoint
-from fisher_mlip.products import read_json, whole_folder, write_summary
+from fisher_mlip.products import locked_folder, read_json, whole_folder, write_summary
 from fisher_mlip.simulate import run_simulation
 from fisher_mlip.train import train_model
 from fisher_mlip.train.curve import EpochRow
@@ -39,6 +40,8 @@ from fisher_mlip.train.settings import training_config
 
 SETTINGS_NAME = "quickstart.yaml"
 MODELS = ("base", "fisher")
+# What the report tells of the head.
+SOLUTION_KEYS = ("kept_pretrained", "chosen", "base", "force_components")
 MINIATURE = (
     "This is a miniature that shows that everything runs. Its sizes are far too small for its "
     "numbers, pictures and verdicts to mean anything: run the quickstart without --smoke for those."
@@ -67,7 +70,7 @@ class QuickstartConfig(Config):
     steps: int = Field(1500, ge=10)
     box_molecules: int = Field(600, ge=16)
     box_steps: int = Field(40, ge=4)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     device: DeviceName = "auto"
 
     @property
@@ -103,20 +106,42 @@ class Quickstart:
         return read_frames(self.folder / "data" / f"{name}.xyz")
 
 
-def run_quickstart(folder: Path, config: QuickstartConfig, show: Show) -> list[Path]:
+def run_quickstart(
+    folder: Path, config: QuickstartConfig, show: Show, *, overwrite: bool = False
+) -> list[Path]:
     """Run the main job and return the paths of the report.
 
+    Args:
+        folder: of the quickstart; one that was stopped goes on.
+        config: its sizes.
+        show: how its stages are shown.
+        overwrite: delete a quickstart that is in `folder` first.
+
     Raises:
-        InputError: `folder` holds something else, or a quickstart with other settings.
+        InputError: `folder` holds something else, a quickstart with other settings, or one that
+            another process is running.
     """
-    job = Quickstart(folder, config, show)
-    _open_folder(folder, config)
-    sample(job)
-    train(job)
-    solve(job)
-    export(job)
-    simulate(job)
-    return report(job)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked_folder(folder):
+        if overwrite and (folder / SETTINGS_NAME).is_file():
+            _empty_folder(folder)
+        _open_folder(folder, config)
+        job = Quickstart(folder, config, show)
+        for stage in (sample, train, solve, export, simulate):
+            stage(job)
+        return report(job)
+
+
+def _empty_folder(folder: Path) -> None:
+    """Delete what is in a folder, which stays: its lock is held.
+
+    The settings go last: without them it would be no quickstart that may be deleted.
+    """
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == SETTINGS_NAME):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _open_folder(folder: Path, config: QuickstartConfig) -> None:
@@ -129,9 +154,8 @@ def _open_folder(folder: Path, config: QuickstartConfig) -> None:
                 "--output or pass --overwrite"
             )
         return
-    if folder.exists() and any(folder.iterdir()):
+    if any(folder.iterdir()):
         raise InputError(f"output '{folder}' exists and is no quickstart: name another one")
-    folder.mkdir(parents=True, exist_ok=True)
     write_yaml(settings, config.model_dump())
 
 
@@ -265,14 +289,18 @@ def simulate(job: Quickstart) -> None:
 
 def _gas_models(job: Quickstart) -> tuple[str, ...]:
     """Return the models whose forces differ: where no head was better, one run tells all."""
-    kept = read_json(job.folder / "fisher" / "summary.json")["kept_pretrained"]
-    return ("base",) if kept else MODELS
+    return ("base",) if _solution(job)["kept_pretrained"] else MODELS
+
+
+def _solution(job: Quickstart) -> dict[str, Any]:
+    """Return what `solve` found."""
+    return read_json(job.folder / "fisher" / "summary.json", SOLUTION_KEYS)
 
 
 def _run(config: SimulateConfig, folder: Path) -> None:
     # An unstable run is a result, and the report says so.
     outcome = folder / "summary.json"
-    if outcome.is_file() and read_json(outcome)["status"] == "unstable":
+    if outcome.is_file() and read_json(outcome, ["status"])["status"] == "unstable":
         return
     summary = run_simulation(config, folder, resume=folder.exists())
     if summary.status == "interrupted":
@@ -299,7 +327,7 @@ def report(job: Quickstart) -> list[Path]:
         extra_summary={
             "miniature": job.config.is_miniature,
             "test_errors": {name: error.as_metrics() for name, error in found.items()},
-            "fisher": _without_path(read_json(job.folder / "fisher" / "summary.json")),
+            "fisher": _without_path(_solution(job)),
         },
     )
     return [job.folder / name for name in written]
@@ -307,7 +335,7 @@ def report(job: Quickstart) -> list[Path]:
 
 def _sections(job: Quickstart, found: dict[str, ForceEnergyErrors]) -> list[Section]:
     base = load_checkpoint(job.folder / "base")
-    solution = read_json(job.folder / "fisher" / "summary.json")
+    solution = _solution(job)
     test = job.part("test")
     labels = np.concatenate([f.forces.reshape(-1) for f in test if f.forces is not None])
     rows: list[list[object]] = [

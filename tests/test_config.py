@@ -1,5 +1,6 @@
 """Configurations: unknown keys refused, messages that name the key, YAML there and back."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,24 @@ def test_a_message_does_not_unfold_references(tmp_path: Path) -> None:
 def test_a_simulation_has_finite_numbers(key: str) -> None:
     with pytest.raises(InputError, match=f"'{key}' in options: input should be a finite number"):
         parse_config({"model": "model.pt", key: float("inf")}, SimulateConfig, "options")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", -1),
+        ("seed", 2**63),
+        ("temperature", 1e300),
+        ("friction", 1e300),
+        ("timestep", 1e-300),
+        ("molecules", 999_999_999_999),
+        ("steps", 10**30),
+        ("skin", 1e300),
+    ],
+)
+def test_a_simulation_has_numbers_within_reach(key: str, value: float) -> None:
+    told = (
+        f"'{key}' in options: input should be (less|greater) than .* found {re.escape(str(value))}"
+    )
+    with pytest.raises(InputError, match=told):
+        parse_config({"model": "model.pt", key: value}, SimulateConfig, "options")

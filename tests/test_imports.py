@@ -14,6 +14,7 @@ ROOMS = (
     *("fisher_mlip.export", "openmm_plugin", "fisher_mlip.simulate", "fisher_mlip.analysis"),
     "fisher_mlip.quickstart",
     "fisher_mlip.cli",
+    "fisher_mlip.__main__",
 )
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 FILE_LINES, FUNCTION_LINES = 400, 40

@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from fisher_mlip.config import read_config, write_yaml
 from fisher_mlip.errors import InputError
-from fisher_mlip.quickstart import MINIATURE, QuickstartConfig, run_quickstart
+from fisher_mlip.products import locked_folder, write_json
+from fisher_mlip.quickstart import (
+    MINIATURE,
+    SETTINGS_NAME,
+    Quickstart,
+    QuickstartConfig,
+    run_quickstart,
+    simulate,
+)
 
 TINY = QuickstartConfig(
     gas_frames=30,
@@ -74,8 +83,44 @@ def test_what_is_smaller_than_by_default_is_a_miniature() -> None:
     assert QuickstartConfig(steps=100).is_miniature
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_is_one_that_generators_take(seed: int) -> None:
+    with pytest.raises(InputError, match="'seed' in options"):
+        TINY.changed(seed=seed)
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="is no quickstart"):
         run_quickstart(tmp_path, TINY, Recorded())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_damaged_solution_is_told(tmp_path: Path) -> None:
+    write_json(tmp_path / "fisher" / "summary.json", {})
+    with pytest.raises(InputError, match=r"expected a key 'kept_pretrained' in .*summary.json'"):
+        simulate(Quickstart(tmp_path, TINY, Recorded()))
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_quickstart_that_is_running_is_left_alone(overwrite: bool, tmp_path: Path) -> None:
+    write_yaml(tmp_path / SETTINGS_NAME, TINY.model_dump())
+    with locked_folder(tmp_path), pytest.raises(InputError, match="another process is running"):
+        run_quickstart(tmp_path, TINY, Recorded(), overwrite=overwrite)
+    assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_NAME]
+
+
+def test_overwriting_starts_anew(tmp_path: Path) -> None:
+    class StageReachedError(Exception):
+        """Ends a quickstart at its first stage."""
+
+    class Stopped(Recorded):
+        def stage(self, title: str) -> None:
+            raise StageReachedError
+
+    write_yaml(tmp_path / SETTINGS_NAME, TINY.changed(steps=40).model_dump())
+    write_json(tmp_path / "data" / "summary.json", {})
+    with pytest.raises(StageReachedError):
+        run_quickstart(tmp_path, TINY, Stopped(), overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == [SETTINGS_NAME]
+    assert read_config(tmp_path / SETTINGS_NAME, QuickstartConfig) == TINY

@@ -175,7 +175,9 @@ def read_reference(path: Path) -> Reference:
         raise InputError(f"expected indices for {n_atoms} atoms in '{path}', found others")
     if not np.array_equal(np.unique(molecule_index), np.arange(n_molecules)):
         raise InputError(f"expected molecules 0 to {n_molecules - 1} in '{path}', found others")
-    provenance = {key: value for key, value in content.items() if not isinstance(value, list)}
+    provenance = {
+        key: value for key, value in content.items() if not isinstance(value, list | dict)
+    }
     return Reference(symbols, molecule_index, n_molecules, bonds, provenance)
 
 

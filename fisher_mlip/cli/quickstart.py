@@ -1,6 +1,5 @@
 """`fisher-mlip quickstart`."""
 
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -42,7 +41,7 @@ def quickstart(
 
     Example: fisher-mlip quickstart -o runs/quickstart
     """
-    from fisher_mlip.quickstart import SETTINGS_NAME, QuickstartConfig, run_quickstart
+    from fisher_mlip.quickstart import QuickstartConfig, run_quickstart
 
     sizes = {
         "gas_frames": 60,
@@ -55,6 +54,4 @@ def quickstart(
         "box_steps": 8,
     }
     config = QuickstartConfig(device=device.value, seed=seed).changed(**(sizes if smoke else {}))
-    if overwrite and (output / SETTINGS_NAME).is_file():
-        shutil.rmtree(output)
-    wrote(*run_quickstart(output, config, Shown()))
+    wrote(*run_quickstart(output, config, Shown(), overwrite=overwrite))

@@ -1,6 +1,7 @@
 """What frames must be before a model may learn from them."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from ase.data import chemical_symbols
 
 from fisher_mlip.data.distances import neighbor_pairs
 from fisher_mlip.data.frames import Frame, Frames
-from fisher_mlip.data.unit_checks import check_units
+from fisher_mlip.data.unit_checks import check_lengths, check_units
 from fisher_mlip.errors import InputError
 
 Label = Literal["energy", "forces", "stress"]
@@ -52,6 +53,23 @@ def check_trainable(
         check_units(frames)
     for index, frame in enumerate(frames):
         _check_magnitudes(frame, f"frame {index} of '{frames.source}'")
+
+
+def check_structures(frames: Frames) -> None:
+    """Check that every frame is one of atoms in Å, whatever its labels.
+
+    Raises:
+        InputError: a shape that does not fit; a NaN or infinity; a periodic frame without volume;
+            lengths that are not in Å; atoms on top of each other.
+    """
+    bare = tuple(frame.relabelled(energy=None, forces=None, stress=None) for frame in frames)
+    names = [f"frame {index} of '{frames.source}'" for index in range(len(bare))]
+    for frame, name in zip(bare, names, strict=True):
+        _check_labels(frame, name)
+    if bare:
+        check_lengths(replace(frames, frames=bare))
+    for frame, name in zip(bare, names, strict=True):
+        _check_magnitudes(frame, name)
 
 
 def _check_labels(frame: Frame, name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_masses
 
-from fisher_mlip.data.frames import FloatArray, IntArray
+from fisher_mlip.data.frames import BoolArray, FloatArray, IntArray
 from fisher_mlip.errors import InputError
 
 FORCE_FIELD_PATH = Path(__file__).with_name("oplsaa_ethanol.xml")
@@ -22,6 +22,7 @@ ATOMS_PER_MOLECULE = len(ATOMIC_NUMBERS)
 MOLAR_MASS_AMU = float(atomic_masses[ATOMIC_NUMBERS].sum())
 DENSITY_298K_G_CM3 = 0.789
 
+_ALL_PERIODIC: BoolArray = np.ones(3, dtype=bool)
 # Longest distance at which a hydrogen is taken to sit on a carbon or oxygen, Å.
 _BOUND_HYDROGEN = 1.3
 
@@ -106,12 +107,15 @@ def count_molecules(atomic_numbers: IntArray) -> int:
     return molecules
 
 
-def whole_molecules(positions: FloatArray, cell: FloatArray) -> FloatArray:
+def whole_molecules(
+    positions: FloatArray, cell: FloatArray, pbc: BoolArray = _ALL_PERIODIC
+) -> FloatArray:
     """Return `positions` with each molecule made whole across the periodic boundary.
 
     Args:
         positions: (9 * molecules, 3), Å, possibly wrapped.
-        cell: (3, 3), Å, rows are vectors.
+        cell: (3, 3), Å, rows are vectors; with a volume.
+        pbc: (3,), the directions that are periodic.
 
     Returns:
         (9 * molecules, 3), Å; the first carbon of each molecule stays where it is.
@@ -119,7 +123,7 @@ def whole_molecules(positions: FloatArray, cell: FloatArray) -> FloatArray:
     whole = positions.reshape(-1, ATOMS_PER_MOLECULE, 3).copy()
     inverse = np.linalg.inv(cell)
     for first, second in BONDS:
-        images = np.round((whole[:, second] - whole[:, first]) @ inverse)
+        images = np.round((whole[:, second] - whole[:, first]) @ inverse) * pbc
         whole[:, second] -= images @ cell
     return whole.reshape(-1, 3)
 

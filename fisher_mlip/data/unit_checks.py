@@ -64,8 +64,8 @@ def check_units(frames: Frames) -> None:
     Raises:
         InputError: another unit is suspected; the message says which and on what evidence.
     """
-    sample = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, _SAMPLE).astype(int))]
-    _check_lengths(sample, frames.source)
+    sample = _sample(frames)
+    check_lengths(frames)
     with_energy = [frame for frame in sample if frame.energy is not None]
     _check_total_energies(with_energy, frames.source)
     _check_binding(with_energy, frames)
@@ -75,16 +75,28 @@ def check_units(frames: Frames) -> None:
     check_bond_forces(with_forces, frames.source, _FORCES | {"Hartree/Å": _ENERGIES["Hartree"]})
 
 
-def _check_lengths(sample: list[Frame], source: str) -> None:
-    ratios = np.concatenate([_bond_ratios(frame) for frame in sample])
+def _sample(frames: Frames) -> list[Frame]:
+    return [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, _SAMPLE).astype(int))]
+
+
+def check_lengths(frames: Frames) -> None:
+    """Check that lengths are in Å, as far as that shows.
+
+    Args:
+        frames: finite, at least one.
+
+    Raises:
+        InputError: nearest neighbors are as far apart as they would be in another unit.
+    """
+    ratios = np.concatenate([_bond_ratios(frame) for frame in _sample(frames)])
     if not len(ratios):
         return
     median = float(np.median(ratios))
     for unit, factor in _LENGTHS.items():
         if 0.85 < median / factor < 1.15:
             raise InputError(
-                f"positions in '{source}' look like {unit}, expected Å: nearest neighbors are at "
-                f"{median:.2f} of the sum of their covalent radii (median), which would be "
+                f"positions in '{frames.source}' look like {unit}, expected Å: nearest neighbors "
+                f"are at {median:.2f} of the sum of their covalent radii (median), which would be "
                 f"{median / factor:.2f} in {unit}"
             )
 

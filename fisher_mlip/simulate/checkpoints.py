@@ -1,17 +1,16 @@
 """The states that a run goes on from."""
 
-from typing import Any
-
 import numpy as np
 from openmm import OpenMMException, State, XmlSerializer, unit
 from openmm.app import Simulation
 
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.errors import InputError, UnstableRunError
-from fisher_mlip.products import read_json, whole_file, write_json, write_text
+from fisher_mlip.products import whole_file, write_json, write_text
 from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.records import CheckpointRecord, Segment
 
-Segments = list[dict[str, Any]]
+Segments = list[Segment]
 
 
 def write_checkpoint(simulation: Simulation, folder: RunFolder, segments: Segments) -> None:
@@ -23,7 +22,7 @@ def write_checkpoint(simulation: Simulation, folder: RunFolder, segments: Segmen
     Args:
         simulation: at the step to be written.
         folder: of the run.
-        segments: the trajectory's, each with `file` and `first_step`, the step it starts after.
+        segments: the trajectory's.
 
     Raises:
         UnstableRunError: a position or velocity is not finite; nothing is written then.
@@ -38,7 +37,7 @@ def write_checkpoint(simulation: Simulation, folder: RunFolder, segments: Segmen
     write_text(folder.state, XmlSerializer.serialize(state))
     with whole_file(folder.checkpoint) as partial:
         partial.write_bytes(simulation.context.createCheckpoint())
-    write_json(folder.record, {"step": simulation.currentStep, "segments": segments})
+    write_record(folder, simulation.currentStep, segments)
 
 
 def load_checkpoint(simulation: Simulation, folder: RunFolder) -> int:
@@ -74,6 +73,15 @@ def state_cell(state: State) -> FloatArray:
     return np.array(state.getPeriodicBoxVectors(asNumpy=True).value_in_unit(unit.angstrom))
 
 
+def write_record(folder: RunFolder, step: int, segments: Segments) -> None:
+    """Write how far a run is."""
+    write_json(folder.record, CheckpointRecord(step=step, segments=segments).model_dump())
+
+
 def read_segments(folder: RunFolder) -> Segments:
-    """Return the recorded segments of a run's trajectory."""
-    return list(read_json(folder.record)["segments"])
+    """Return the recorded segments of a run's trajectory.
+
+    Raises:
+        InputError: the record is missing or damaged.
+    """
+    return CheckpointRecord.read(folder.record).segments

@@ -8,6 +8,9 @@ from typing import BinaryIO
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import whole_file
 
+# First column of the rows that a reporter writes.
+HEADER = b'#"Step"'
+LONGEST_SHOWN = 40
 # Where a DCD file written by mdtraj keeps its counts and whether its frames have a cell.
 DCD_FRAMES_OFFSET = 8
 DCD_STEPS_OFFSET = 20
@@ -19,27 +22,31 @@ def cut_rows(path: Path, step: int, interval: int) -> None:
     """Cut a CSV file of rows that begin with their step back to the rows up to `step`.
 
     Args:
-        path: the file; its last line may be torn.
+        path: the file; what stands after the row of `step` may be torn or garbage.
         step: of the last row that may stay.
         interval: steps between rows; all of them up to `step` must be there.
 
     Raises:
-        InputError: a row up to `step` is missing.
+        InputError: a row up to `step` is missing or is none.
     """
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    kept = [
-        line
-        for line in lines
-        if line.endswith(b"\n") and (line.startswith(b"#") or int(line.split(b",")[0]) <= step)
-    ]
-    expected = [str(row).encode() for row in range(0, step + 1, interval)]
-    if [line.split(b",")[0] for line in kept[1:]] != expected:
-        raise InputError(
-            f"expected {len(expected)} rows up to the checkpoint at step {step} in '{path}', found "
-            f"{max(len(kept) - 1, 0)}: start the run anew"
-        )
+    expected = [HEADER, *(b"%d" % row for row in range(0, step + 1, interval))]
+    kept = lines[: len(expected)]
+    for number, first in enumerate(expected):
+        line = kept[number] if number < len(kept) else b""
+        if not line.endswith(b"\n") or line.split(b",")[0] != first:
+            raise InputError(
+                f"expected {len(expected) - 1} rows up to the checkpoint at step {step} in "
+                f"'{path}', found {max(number - 1, 0)} and then {_shown(line)} in line "
+                f"{number + 1}: start the run anew"
+            )
     with whole_file(path) as partial:
         partial.write_bytes(b"".join(kept))
+
+
+def _shown(line: bytes) -> str:
+    """Return a line as a message can hold it."""
+    return repr(line[:LONGEST_SHOWN].decode(errors="replace")) if line else "nothing"
 
 
 def cut_trajectory(path: Path, frames: int) -> None:

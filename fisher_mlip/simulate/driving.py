@@ -1,6 +1,8 @@
 """Steps a run to its end, its interruption, or its blow-up."""
 
+import errno
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ from openmm.app import PDBFile, Simulation
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.errors import UnstableRunError
 from fisher_mlip.interruption import Interruption, noted_interruption
+from fisher_mlip.products import folder_identity
 from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
 from fisher_mlip.simulate.folder import RunFolder, write_pdb
 from fisher_mlip.simulate.progress import shown_progress
@@ -26,17 +29,41 @@ ROLES = ("config", "topology", "reference", "ledger", "molecules", "state", "che
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A simulation with its state, its reporters and its folder."""
+    """A simulation with its state, its reporters and its folder.
+
+    Attributes:
+        config: what to run.
+        folder: where its files go.
+        identity: of that folder, as `folder_identity`.
+        molecular: its atoms.
+        simulation: at the step to go on from.
+        reporters: attached to it.
+        segments: of the trajectory.
+    """
 
     config: SimulateConfig
     folder: RunFolder
+    identity: tuple[int, int]
     molecular: MolecularSystem
     simulation: Simulation
     reporters: RunReporters
     segments: Segments
 
+    def check_folder(self) -> None:
+        """Check that the folder is still there: writing would make it again, with a part of a run.
+
+        Raises:
+            FileNotFoundError: it was deleted or moved.
+        """
+        with suppress(FileNotFoundError):
+            if folder_identity(self.folder.path) == self.identity:
+                return
+        message = "the run folder was deleted or moved while the run went"
+        raise FileNotFoundError(errno.ENOENT, message, str(self.folder.path))
+
     def save(self) -> None:
         """Write a checkpoint that no row on the disk falls short of."""
+        self.check_folder()
         self.reporters.sync()
         write_checkpoint(self.simulation, self.folder, self.segments)
 
@@ -45,7 +72,7 @@ def drive(run: Run) -> RunSummary:
     """Step a run to `config.steps`, to a wish to stop, or until a number is not finite.
 
     Raises:
-        OSError: the disk is full or failed.
+        OSError: the disk is full or failed, or the run folder is gone.
     """
     first_step, start = run.simulation.currentStep, time.perf_counter()
     status: Status = "finished"
@@ -58,6 +85,8 @@ def drive(run: Run) -> RunSummary:
     except UnstableRunError as failure:
         status, message = "unstable", str(failure)
         _write_unstable(run, message)
+    except FileNotFoundError:
+        raise
     except OSError as failure:
         advice = f"{failure.strerror}: free space, then go on with --resume"
         raise OSError(failure.errno, advice, str(run.folder.path)) from failure
@@ -90,6 +119,7 @@ def _one_step(simulation: Simulation) -> None:
 
 def _write_unstable(run: Run, message: str) -> None:
     """Write the last positions that are known to be finite."""
+    run.check_folder()
     positions, step = run.reporters.ledger.last_finite, run.reporters.ledger.last_finite_step
     if positions is None:
         state = read_state(run.folder)
@@ -135,7 +165,7 @@ def _paths(run: Run) -> dict[str, Any]:
     }
     if folder.unstable.exists():
         roles["unstable"] = folder.unstable.name
-    names = [segment["file"] for segment in run.segments]
+    names = [segment.file for segment in run.segments]
     return roles | {"trajectory": [name for name in names if (folder.path / name).exists()]}
 
 

@@ -10,16 +10,17 @@ from openmm.app import PDBFile, Topology, element
 
 from fisher_mlip.config import SimulateConfig, write_yaml
 from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.products import (
     SUMMARY_NAME,
     locked_folder,
-    read_json,
     sha256_of_file,
     write_json,
     write_text,
 )
 from fisher_mlip.simulate.engine import box_vectors
+from fisher_mlip.simulate.records import Reference, start_of
 from fisher_mlip.simulate.systems import MolecularSystem
 
 # Widest numbers that fit a PDB column, Å.
@@ -94,24 +95,23 @@ def write_description(
     write_pdb(folder.topology, molecular.topology, molecular.positions)
     atoms = list(molecular.topology.atoms())
     molecules = molecular.molecules
-    write_json(
-        folder.reference,
-        {
-            "n_atoms": len(atoms),
-            "n_molecules": int(molecules.max()) + 1,
-            "independent_molecules": molecular.independent_molecules,
-            "periodic": molecular.is_periodic,
-            "molecule_index": molecules.tolist(),
-            "masses": molecular.masses.tolist(),
-            "symbols": [atom.element.symbol for atom in atoms],
-            "bonds": [[b.atom1.index, b.atom2.index] for b in molecular.topology.bonds()],
-            "bonds_from": molecular.note or "the topology",
-            "model": str(artefact.path),
-            "model_sha256": sha256_of_file(artefact.path),
-            "model_label": artefact.path.parent.name,
-            "potential_zero": "E - sum(E0)",
-        },
+    reference = Reference(
+        n_atoms=len(atoms),
+        n_molecules=int(molecules.max()) + 1,
+        independent_molecules=molecular.independent_molecules,
+        periodic=molecular.is_periodic,
+        molecule_index=molecules.tolist(),
+        masses=molecular.masses.tolist(),
+        symbols=[atom.element.symbol for atom in atoms],
+        bonds=[(bond.atom1.index, bond.atom2.index) for bond in molecular.topology.bonds()],
+        bonds_from=molecular.note or "the topology",
+        model=str(artefact.path),
+        model_sha256=sha256_of_file(artefact.path),
+        model_label=artefact.path.parent.name,
+        potential_zero="E - sum(E0)",
+        start=start_of(config),
     )
+    write_json(folder.reference, reference.model_dump())
 
 
 def read_description(folder: RunFolder, box: FloatArray) -> MolecularSystem:
@@ -123,19 +123,28 @@ def read_description(folder: RunFolder, box: FloatArray) -> MolecularSystem:
     Args:
         folder: of a run.
         box: (3, 3), Å, rows are vectors; left aside where the run is not periodic.
+
+    Raises:
+        InputError: `reference.json` is missing or damaged.
     """
-    reference = read_json(folder.reference)
-    cell = box if reference["periodic"] else None
+    reference = Reference.read(folder.reference)
+    cell = box if reference.periodic else None
     topology = Topology()
     residue = topology.addResidue("MOL", topology.addChain())
-    elements = [element.get_by_symbol(symbol) for symbol in reference["symbols"]]
-    atoms = [topology.addAtom(kind.symbol, kind, residue) for kind in elements]
-    for first, second in reference["bonds"]:
-        topology.addBond(atoms[first], atoms[second])
+    try:
+        elements = [element.get_by_symbol(symbol) for symbol in reference.symbols]
+        atoms = [topology.addAtom(kind.symbol, kind, residue) for kind in elements]
+        for first, second in reference.bonds:
+            topology.addBond(atoms[first], atoms[second])
+    except (KeyError, IndexError) as failure:
+        raise InputError(
+            f"expected elements and bonds between atoms in '{folder.reference}', found others: "
+            f"{failure}"
+        ) from None
     if cell is not None:
         topology.setPeriodicBoxVectors(box_vectors(cell))
     positions = np.zeros((len(atoms), 3))
-    return MolecularSystem(topology, positions, cell, reference["independent_molecules"])
+    return MolecularSystem(topology, positions, cell, reference.independent_molecules)
 
 
 def write_pdb(path: Path, topology: Topology, positions: FloatArray, remark: str = "") -> None:

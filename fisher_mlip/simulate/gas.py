@@ -3,9 +3,18 @@
 from pathlib import Path
 
 import numpy as np
+from ase.geometry import complete_cell
 
-from fisher_mlip.data import read_frames
-from fisher_mlip.data.ethanol import check_hydrogens, count_molecules, ethanol_positions
+from fisher_mlip.data import Frame, read_frames
+from fisher_mlip.data.bonds import bonds_by_distance
+from fisher_mlip.data.checks import check_structures
+from fisher_mlip.data.ethanol import (
+    BONDS,
+    check_hydrogens,
+    count_molecules,
+    ethanol_positions,
+    whole_molecules,
+)
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.errors import InputError
 
@@ -29,7 +38,7 @@ def ethanol_gas_positions(
         (9 * molecules, 3), Å.
 
     Raises:
-        InputError: the start frames are not single ethanol molecules.
+        InputError: the start frames are not single, whole ethanol molecules in Å.
     """
     geometries = _start_geometries(Path(start_frames)) if start_frames else [ethanol_positions()]
     order = np.random.default_rng(seed).permutation(len(geometries))
@@ -50,5 +59,26 @@ def _start_geometries(path: Path) -> list[FloatArray]:
                 f"expected single ethanol molecules in '{path}', found {frame.n_atoms} atoms in "
                 f"frame {index}"
             )
-        check_hydrogens(frame.positions)
-    return [frame.positions for frame in frames]
+    check_structures(frames)
+    return [
+        _whole_molecule(frame, f"frame {index} of '{path}'") for index, frame in enumerate(frames)
+    ]
+
+
+def _whole_molecule(frame: Frame, name: str) -> FloatArray:
+    """Return the positions of an ethanol made whole: the gas has no boundary to bond across."""
+    # Directions that are not periodic get a unit vector, so that the cell can be inverted.
+    cell = complete_cell(frame.cell * frame.pbc[:, None])  # type: ignore[no-untyped-call]
+    images = whole_molecules(frame.positions, cell, frame.pbc)
+    check_hydrogens(images)
+    whole = Frame(frame.atomic_numbers, images)
+    found = {(int(first), int(second)) for first, second in bonds_by_distance(whole)}
+    missing = [bond for bond in BONDS if bond not in found]
+    if missing:
+        first, second = missing[0]
+        distance = float(np.linalg.norm(images[first] - images[second]))
+        raise InputError(
+            f"expected a whole ethanol molecule in {name}, found its atoms {first} and {second} "
+            f"{distance:.2f} Å apart, further than a bond reaches"
+        )
+    return images

@@ -1,15 +1,16 @@
 """Runs a simulation from its configuration to its summary, afresh or from a checkpoint."""
 
+from dataclasses import fields
 from pathlib import Path
 
 from fisher_mlip.config import SimulateConfig, write_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.products import (
+    folder_identity,
     read_json,
     refuse_existing,
     whole_folder,
-    write_json,
     write_summary,
 )
 from fisher_mlip.simulate.checkpoints import (
@@ -19,14 +20,16 @@ from fisher_mlip.simulate.checkpoints import (
     read_state,
     state_cell,
     write_checkpoint,
+    write_record,
 )
 from fisher_mlip.simulate.cutting import cut_rows, cut_trajectory
 from fisher_mlip.simulate.driving import Run, drive
 from fisher_mlip.simulate.engine import build_simulation, choose_threads, noise_seed, set_start
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
 from fisher_mlip.simulate.progress import show_note
+from fisher_mlip.simulate.records import Segment, files_of
 from fisher_mlip.simulate.reporting import attach_reporters
-from fisher_mlip.simulate.settings import check_resume, files_of, settled_config
+from fisher_mlip.simulate.settings import check_resume, settled_config
 from fisher_mlip.simulate.summary import RunSummary
 from fisher_mlip.simulate.systems import build_molecular_system
 
@@ -70,7 +73,7 @@ def _start(
     config: SimulateConfig, artefact: Artefact, folder: RunFolder, *, overwrite: bool
 ) -> Run:
     """Build the system, then make the run folder with step 0 in it."""
-    inputs = [artefact.path, *files_of(config)]
+    inputs = [artefact.path, *files_of(config).values()]
     refuse_existing(folder.path, overwrite=overwrite, inputs=inputs)
     if folder.path.exists() and any(folder.path.iterdir()) and not folder.record.exists():
         raise InputError(f"'{folder.path}' is no run folder: --overwrite does not delete it")
@@ -80,14 +83,15 @@ def _start(
     simulation = build_simulation(molecular, artefact, config, noise_seed(config.seed, 0))
     set_start(simulation, molecular, config)
     choose_threads(simulation)
-    segments: Segments = [{"file": folder.segment(1).name, "first_step": 0}]
+    segments = [Segment(file=folder.segment(1).name, first_step=0)]
     with whole_folder(folder.path, overwrite=overwrite) as partial:
         write_description(RunFolder(partial), molecular, artefact, config)
         write_checkpoint(simulation, RunFolder(partial), segments)
     reporters = attach_reporters(
         simulation, molecular, artefact, config, folder, folder.segment(1), append=False
     )
-    return Run(config, folder, molecular, simulation, reporters, segments)
+    identity = folder_identity(folder.path)
+    return Run(config, folder, identity, molecular, simulation, reporters, segments)
 
 
 def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Run:
@@ -105,14 +109,15 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
             cut_rows(folder.molecules, step, config.report_interval)
     segments = _next_segments(config, folder, step)
     write_yaml(folder.config, config.model_dump())
-    write_json(folder.record, {"step": step, "segments": segments})
+    write_record(folder, step, segments)
     for stale in (folder.summary, folder.unstable):
         stale.unlink(missing_ok=True)
-    segment = folder.path / segments[-1]["file"]
+    segment = folder.path / segments[-1].file
     reporters = attach_reporters(
         simulation, molecular, artefact, config, folder, segment, append=append
     )
-    return Run(config, folder, molecular, simulation, reporters, segments)
+    identity = folder_identity(folder.path)
+    return Run(config, folder, identity, molecular, simulation, reporters, segments)
 
 
 def _next_segments(config: SimulateConfig, folder: RunFolder, step: int) -> Segments:
@@ -120,11 +125,11 @@ def _next_segments(config: SimulateConfig, folder: RunFolder, step: int) -> Segm
     segments = read_segments(folder)
     last = segments[-1]
     interval = config.trajectory_interval
-    frames = step // interval - last["first_step"] // interval
-    cut_trajectory(folder.path / last["file"], frames)
+    frames = step // interval - last.first_step // interval
+    cut_trajectory(folder.path / last.file, frames)
     if frames == 0:
         segments.pop()
-    segments.append({"file": folder.segment(len(segments) + 1).name, "first_step": step})
+    segments.append(Segment(file=folder.segment(len(segments) + 1).name, first_step=step))
     return segments
 
 
@@ -141,7 +146,8 @@ def _finished_summary(config: SimulateConfig, folder: RunFolder) -> RunSummary |
     """Return the summary of a run that has nothing left to do."""
     if not folder.summary.exists():
         return None
-    summary = read_json(folder.summary)
+    names = [field.name for field in fields(RunSummary)]
+    summary = read_json(folder.summary, names)
     if summary["status"] != "finished" or summary["steps"] != config.steps:
         return None
-    return RunSummary(**summary)
+    return RunSummary(**{name: summary[name] for name in names})

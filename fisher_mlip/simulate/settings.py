@@ -6,14 +6,12 @@ from typing import Any
 from fisher_mlip.config import SimulateConfig, parse_config, read_config, read_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
-from fisher_mlip.products import read_json, sha256_of_file
+from fisher_mlip.products import sha256_of_file
 from fisher_mlip.simulate.folder import RunFolder
-from fisher_mlip.simulate.systems import READERS
+from fisher_mlip.simulate.records import Reference, is_unchanged, names_file
 
 # No integrator follows a bond vibration with steps longer than this, fs.
 LONGEST_TIMESTEP = 10.0
-# A resume may ask for more steps; the model is compared by its content, not by its path.
-FREE_ON_RESUME = ("steps", "model")
 
 
 def merged_config(given: dict[str, Any], file: Path | None, resumed: Path | None) -> SimulateConfig:
@@ -70,17 +68,6 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
     return config.model_copy(update=values)
 
 
-def names_file(system: str) -> bool:
-    """Return whether a system is that of a file rather than one of those built here, by name."""
-    return Path(system).suffix.lower() in READERS
-
-
-def files_of(config: SimulateConfig) -> list[Path]:
-    """Return the files that a run starts from beside the model."""
-    system = [config.system] if names_file(config.system) else []
-    return [Path(name) for name in (*system, config.start_frames) if name]
-
-
 def check_resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> None:
     """Check that a run may go on with this configuration and model.
 
@@ -89,20 +76,21 @@ def check_resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) 
     """
     if not folder.record.exists():
         raise InputError(f"expected a run to resume in '{folder.path}', found none")
-    old = read_config(folder.config, SimulateConfig)
-    for name in SimulateConfig.model_fields:
-        before, now = getattr(old, name), getattr(config, name)
-        if name not in FREE_ON_RESUME and before != now:
+    reference = Reference.read(folder.reference)
+    for name, before in reference.start.settings.items():
+        now = getattr(config, name, None)
+        if not is_unchanged(name, now, reference.start):
             raise InputError(
                 f"'{folder.path}' was run with {name} {before!r}, resumed with {now!r}: only more "
                 "steps may be asked for"
             )
-    if config.steps < old.steps:
+    asked = read_config(folder.config, SimulateConfig).steps
+    if config.steps < asked:
         raise InputError(
-            f"'{folder.path}' was started for {old.steps} steps, resumed for {config.steps}: more "
+            f"'{folder.path}' was started for {asked} steps, resumed for {config.steps}: more "
             "may be asked for, not fewer"
         )
-    if sha256_of_file(artefact.path) != read_json(folder.reference)["model_sha256"]:
+    if sha256_of_file(artefact.path) != reference.model_sha256:
         raise InputError(
             f"'{artefact.path}' is not the model that '{folder.path}' was run with: its content "
             "has changed"

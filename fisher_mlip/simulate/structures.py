@@ -42,21 +42,25 @@ def read_structure(path: Path) -> Structure:
     return _topology(frame), frame.positions, frame.cell if frame.is_periodic else None
 
 
-def add_missing_bonds(topology: Topology, positions: FloatArray, cell: FloatArray | None) -> str:
+def frame_of(topology: Topology, positions: FloatArray, cell: FloatArray | None) -> Frame:
+    """Return the configuration of a structure as a frame without labels."""
+    numbers = np.array([atom.element.atomic_number for atom in topology.atoms()], dtype=np.int64)
+    box = np.zeros((3, 3)) if cell is None else cell
+    return Frame(numbers, positions, box, np.full(3, cell is not None))
+
+
+def add_missing_bonds(topology: Topology, frame: Frame) -> str:
     """Add bonds by distance to atoms that have none, and return what was done, "" for nothing.
 
     Args:
         topology: gets the bonds.
-        positions: (n_atoms, 3), Å.
-        cell: (3, 3), Å, rows are vectors; None where not periodic.
+        frame: its configuration.
     """
     atoms = list(topology.atoms())
     is_bonded = np.zeros(len(atoms), dtype=bool)
     for bond in topology.bonds():
         is_bonded[[bond.atom1.index, bond.atom2.index]] = True
-    numbers = np.array([atom.element.atomic_number for atom in atoms], dtype=np.int64)
-    box = np.zeros((3, 3)) if cell is None else cell
-    found = bonds_by_distance(Frame(numbers, positions, box, np.full(3, cell is not None)))
+    found = bonds_by_distance(frame)
     missing = found[~is_bonded[found].all(axis=1)]
     for first, second in missing:
         topology.addBond(atoms[first], atoms[second])

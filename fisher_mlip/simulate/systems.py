@@ -9,14 +9,20 @@ from openmm import Vec3, unit
 from openmm.app import Topology
 
 from fisher_mlip.config import SimulateConfig
-from fisher_mlip.data import equilibrated_liquid
+from fisher_mlip.data import Frames, equilibrated_liquid
+from fisher_mlip.data.checks import check_structures
 from fisher_mlip.data.ethanol import ethanol_topology
 from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.simulate.gas import ethanol_gas_positions
 from fisher_mlip.simulate.pdb import read_pdb
 from fisher_mlip.simulate.progress import shown_preparation
-from fisher_mlip.simulate.structures import Structure, add_missing_bonds, read_structure
+from fisher_mlip.simulate.structures import (
+    Structure,
+    add_missing_bonds,
+    frame_of,
+    read_structure,
+)
 from fisher_mlip.units import NM_PER_ANGSTROM
 from openmm_plugin import molecule_index
 
@@ -109,7 +115,9 @@ def _system_of_file(path: Path) -> MolecularSystem:
     topology, positions, cell = reader(path)
     if cell is not None:
         topology.setPeriodicBoxVectors([Vec3(*row) for row in check_box(cell) * NM_PER_ANGSTROM])
-    note = add_missing_bonds(topology, positions, cell)
+    frame = frame_of(topology, positions, cell)
+    check_structures(Frames((frame,), source=str(path)))
+    note = add_missing_bonds(topology, frame)
     return MolecularSystem(topology, positions, cell, False, note)
 
 

@@ -48,6 +48,12 @@ def test_help_follows_the_pipeline() -> None:
     assert places == sorted(places)
 
 
+def test_the_package_is_the_command_too() -> None:
+    command = [sys.executable, "-m", "fisher_mlip", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"fisher-mlip {__version__}\n"
+
+
 def test_help_imports_nothing_heavy() -> None:
     show_help = "from fisher_mlip.cli import app; app(['--help'], standalone_mode=False)"
     assert not HEAVY & loaded_by(show_help)

@@ -13,7 +13,7 @@ ROWS = '#"Step","x"\n0,1.0\n3,2.0\n6,3.0\n9,4.0\n'
 
 
 @pytest.mark.parametrize(("step", "last"), [(9, "9,4.0\n"), (8, "6,3.0\n"), (0, "0,1.0\n")])
-@pytest.mark.parametrize("torn", ["", "1", "12,5.", "12"])
+@pytest.mark.parametrize("torn", ["", "1", "12,5.", "12", "\n", "no row\n12,5.0\n"])
 def test_rows_after_the_step_and_a_torn_line_go(
     step: int, last: str, torn: str, tmp_path: Path
 ) -> None:
@@ -30,6 +30,15 @@ def test_missing_rows_are_told(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected 4 rows up to the checkpoint at step 9"):
         cut_rows(path, 9, 3)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("garbage", ["\n", "no row\n", "3;2.0\n"])
+def test_garbage_among_the_rows_is_told(garbage: str, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.csv"
+    path.write_text(ROWS.replace("3,2.0\n", garbage))
+    with pytest.raises(InputError, match=r"ledger.csv', found 1 and then .* in line 3") as told:
+        cut_rows(path, 9, 3)
+    assert repr(garbage) in str(told.value)
 
 
 def _write(path: Path, frames: np.ndarray, periodic: bool) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,25 @@ def test_a_full_disk_says_how_to_go_on(
     monkeypatch.setattr(RunFolder, "ledger", property(lambda self: Path("/dev/full")))
     with pytest.raises(OSError, match="free space, then go on with --resume"):
         run_simulation(short(), tmp_path / "run")
+
+
+@pytest.mark.parametrize("made_again", [False, True])
+def test_a_folder_that_is_deleted_ends_the_run(
+    made_again: bool, short: MakeConfig, tmp_path: Path
+) -> None:
+    """Also where another folder has its name: that one belongs to somebody else."""
+    run = tmp_path / "run"
+
+    def delete_when_running() -> None:
+        while not (run / "trajectory.dcd").exists():
+            time.sleep(0.001)
+        run.rename(tmp_path / "gone")
+        if made_again:
+            run.mkdir()
+
+    deleter = threading.Thread(target=delete_when_running)
+    deleter.start()
+    with pytest.raises(FileNotFoundError, match="deleted or moved while the run went"):
+        run_simulation(short(steps=1_000_000), run)
+    deleter.join()
+    assert not run.exists() or not any(run.iterdir())

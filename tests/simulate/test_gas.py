@@ -60,6 +60,56 @@ def test_start_frames_of_something_else_are_refused(tmp_path: Path) -> None:
         ethanol_gas_positions(2, spacing=3.0, seed=0, start_frames=str(tmp_path / "absent.xyz"))
 
 
+def _start(path: Path, positions: np.ndarray, pbc: tuple[bool, ...] = (False,) * 3) -> np.ndarray:
+    """Return the molecules of a gas that starts from these positions and from good ones."""
+    of_both = {"cell": np.eye(3) * 9.0, "pbc": np.array(pbc), "energy": 0.0}
+    frames = (Frame(ATOMIC_NUMBERS, p, **of_both) for p in (ethanol_positions(), positions))
+    write_frames(path, Frames(tuple(frames)))
+    gas = ethanol_gas_positions(2, spacing=3.0, seed=0, start_frames=str(path)).reshape(2, 9, 3)
+    return gas - gas[:, :1]
+
+
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, False, False)])
+def test_a_start_frame_across_its_boundary_is_made_whole(
+    pbc: tuple[bool, ...], tmp_path: Path
+) -> None:
+    torn = ethanol_positions() + 0.1
+    torn[2:6] += 9.0 * np.array(pbc) * [1.0, 0.0, -1.0]
+    expected = ethanol_positions() - ethanol_positions()[0]
+    for molecule in _start(tmp_path / "a.xyz", torn, pbc):
+        np.testing.assert_allclose(molecule, expected, atol=1e-6)
+    with pytest.raises(InputError, match="whole ethanol molecule in frame 1"):
+        _start(tmp_path / "b.xyz", torn)
+
+
+@pytest.mark.parametrize(
+    ("positions", "told"),
+    [
+        (
+            ethanol_positions() * np.where(np.arange(9) == 8, 4.0, 1.0)[:, None],
+            "whole ethanol molecule in frame 1",
+        ),
+        (
+            ethanol_positions() * np.where(np.arange(9) == 8, np.nan, 1.0)[:, None],
+            "frame 1 .* found NaN",
+        ),
+    ],
+)
+def test_start_frames_that_are_no_molecule_are_refused(
+    positions: np.ndarray, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        _start(tmp_path / "a.xyz", positions)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("nm", 0.1), ("Bohr", 1.8897261)])
+def test_start_frames_in_another_unit_are_refused(unit: str, factor: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    write_frames(path, Frames((Frame(ATOMIC_NUMBERS, ethanol_positions() * factor, energy=0.0),)))
+    with pytest.raises(InputError, match=f"positions in '{path}' look like {unit}, expected Å"):
+        ethanol_gas_positions(2, spacing=3.0, seed=0, start_frames=str(path))
+
+
 @pytest.mark.real_data
 def test_reference_frames_start_the_gas(real_data: Path) -> None:
     path = str(real_data / "test_MD.xyz")

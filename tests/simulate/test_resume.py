@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,15 @@ import mdtraj
 import numpy as np
 import pytest
 
-from fisher_mlip.config import SimulateConfig, write_yaml
+from fisher_mlip.config import SimulateConfig, read_yaml, write_yaml
+from fisher_mlip.data import Frame, Frames, write_frames
+from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
+from fisher_mlip.products import write_json
 from fisher_mlip.simulate import run_simulation
+from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.settings import merged_config
 
 from .conftest import MakeConfig, read_rows, short_config
 
@@ -91,6 +97,14 @@ def twenty_steps(artefact: Artefact, tmp_path_factory: pytest.TempPathFactory) -
     return run
 
 
+@pytest.fixture(scope="module")
+def two_steps(artefact: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two steps, to be copied and damaged."""
+    run = tmp_path_factory.mktemp("two") / "run"
+    run_simulation(short_config(artefact, steps=2), run)
+    return run
+
+
 def test_more_steps_after_the_end(short: MakeConfig, twenty_steps: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     finished = run_simulation(short(), run)
@@ -143,3 +157,53 @@ def test_other_configurations_are_refused(
         (run / name).write_text("torn")
     with pytest.raises(InputError, match="expected a state in"):
         run_simulation(short(steps=4), run, resume=True)
+
+
+@pytest.mark.parametrize(("key", "value"), [("timestep", 2.0), ("ensemble", "nvt")])
+def test_an_edited_configuration_is_not_what_the_run_was_started_with(
+    key: str, value: object, short: MakeConfig, tmp_path: Path
+) -> None:
+    """What a run was started with stands in its reference, whatever its config.yaml says later."""
+    run = tmp_path / "run"
+    run_simulation(short(steps=2), run)
+    path = RunFolder(run).config
+    write_yaml(path, read_yaml(path) | {key: value})
+    with pytest.raises(InputError, match=f"was run with {key} .* resumed with {value!r}"):
+        run_simulation(merged_config({"steps": 4}, None, run), run, resume=True)
+
+
+def test_start_frames_count_by_their_content(short: MakeConfig, tmp_path: Path) -> None:
+    """A folder that was copied with all that it needs is gone on with."""
+    frame = Frame(ATOMIC_NUMBERS, ethanol_positions(), energy=0.0, forces=np.zeros((9, 3)))
+    first, copied = tmp_path / "first" / "start.xyz", tmp_path / "copied" / "start.xyz"
+    write_frames(first, Frames((frame,)))
+    copied.parent.mkdir()
+    shutil.copy(first, copied)
+    run = tmp_path / "run"
+    run_simulation(short(steps=2, start_frames=str(first)), run)
+    run_simulation(short(steps=4, start_frames=str(copied)), run, resume=True)
+    write_frames(copied, Frames((frame, frame)))
+    with pytest.raises(InputError, match="was run with start_frames"):
+        run_simulation(short(steps=6, start_frames=str(copied)), run, resume=True)
+    first.unlink()
+    run_simulation(short(steps=6, start_frames=str(first)), run, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("checkpoint.json", {}, "'step' in .*checkpoint.json': field required"),
+        ("checkpoint.json", {"step": 2, "segments": []}, "'segments' in .*checkpoint.json'"),
+        ("reference.json", {}, "in .*reference.json': field required"),
+        ("summary.json", {}, "expected a key 'status' in .*summary.json', found no keys"),
+    ],
+)
+def test_a_damaged_folder_is_told(
+    name: str, content: dict[str, object], told: str, two_steps: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(two_steps, run)
+    write_json(run / name, content)
+    steps = 2 if name == "summary.json" else 4
+    with pytest.raises(InputError, match=told):
+        run_simulation(merged_config({"steps": steps}, None, run), run, resume=True)

@@ -104,6 +104,19 @@ def test_structures_that_are_refused(short: MakeConfig, tmp_path: Path) -> None:
         build_molecular_system(config, 3.0)
 
 
+@pytest.mark.parametrize(
+    ("factor", "told"),
+    [(0.1, "look like nm"), (1.8897261, "look like Bohr"), (np.nan, "finite numbers .* found NaN")],
+)
+def test_a_file_in_another_unit_is_refused(
+    factor: float, told: str, short: MakeConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.xyz"
+    ase.io.write(path, Atoms("C2OH6", positions=ethanol_positions() * factor))
+    with pytest.raises(InputError, match=told):
+        build_molecular_system(short(system=str(path)), 3.0)
+
+
 def _bonds_of_ethanol() -> list[tuple[int, int]]:
     return [(b.atom1.index, b.atom2.index) for b in ethanol_topology(1).bonds()]
 
