@@ -106,7 +106,7 @@ def write_description(
             "symbols": [atom.element.symbol for atom in atoms],
             "bonds": [[b.atom1.index, b.atom2.index] for b in molecular.topology.bonds()],
             "bonds_from": molecular.note or "the topology",
-            "model": str(artefact.path),
+            "model": str(artefact.path.resolve()),
             "model_sha256": sha256_of_file(artefact.path),
             "model_label": artefact.path.parent.name,
             "potential_zero": "E - sum(E0)",
