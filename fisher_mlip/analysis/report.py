@@ -7,6 +7,7 @@ from pathlib import Path
 from fisher_mlip.analysis.config import AnalysisConfig
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift, energy_drift, molecule_drift
 from fisher_mlip.analysis.run import Run, read_run
+from fisher_mlip.analysis.segments import trajectory_notes
 from fisher_mlip.analysis.stability import Stability, find_breaks
 from fisher_mlip.analysis.temperature import Temperatures, temperatures
 from fisher_mlip.analysis.uncertainty import ForceUncertainty, force_uncertainty
@@ -106,7 +107,7 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         status,
         verdict_of(run, status, drift, molecules, stability),
         limits_of(run, drift, stability),
-        (*run.notes, *without_uncertainty),
+        (*run.notes, *trajectory_notes(run), *without_uncertainty),
     )
 
 
