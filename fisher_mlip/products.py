@@ -38,6 +38,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         with partial.open("rb") as handle:
             os.fsync(handle.fileno())
         partial.replace(path)
+    except OSError as failure:
+        # A failed write does not know its file, and the temporary name means nothing to anyone.
+        if failure.filename in (None, str(partial)) and failure.errno is not None:
+            raise OSError(failure.errno, failure.strerror, str(path)) from failure
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
