@@ -25,6 +25,25 @@ _MARKS = (SUMMARY_NAME, "config.yaml", "training.csv", "training.yaml")
 
 
 @contextmanager
+def failures_named(path: Path, partial: Path | None = None) -> Iterator[None]:
+    """Name the file in the failure of a write to it, which does not know its file.
+
+    Args:
+        path: the file.
+        partial: a temporary name of it, which means nothing to anyone.
+
+    Raises:
+        OSError: what the block raises.
+    """
+    try:
+        yield
+    except OSError as failure:
+        if failure.filename in (None, str(partial)) and failure.errno is not None:
+            raise OSError(failure.errno, failure.strerror, str(path)) from failure
+        raise
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
@@ -34,10 +53,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
-        yield partial
-        with partial.open("rb") as handle:
-            os.fsync(handle.fileno())
-        partial.replace(path)
+        with failures_named(path, partial):
+            yield partial
+            with partial.open("rb") as handle:
+                os.fsync(handle.fileno())
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -58,10 +58,25 @@ def test_full_disk_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as failure:
         write_json(path, {"a": 2})
+    assert failure.value.filename == str(path)
     assert read_json(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_names_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "frames.xyz"
+    with pytest.raises(OSError, match="No space left") as failure, whole_file(path):
+        Path("/dev/full").write_text("frames")
+    assert failure.value.filename == str(path)
+    with pytest.raises(OSError, match="File exists") as failure, whole_file(path) as partial:
+        partial.touch()
+        partial.open("x")
+    assert failure.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as missing, whole_file(path):
+        (tmp_path / "input.xyz").read_text()
+    assert missing.value.filename == str(tmp_path / "input.xyz")
 
 
 SLOW_WRITER = """

@@ -32,9 +32,9 @@ def comparison_rows(report: Report) -> list[tuple[str, list[str]]]:
         ("Energy spread by molecule, median (5 %, 95 %) / eV", _spread),
         (f"Molecules that spread more than {energy}", _above),
         ("Force uncertainty, median and largest of an atom / (meV/Å)", _uncertainty),
-        ("Temperature / K", lambda f: _mean(f.temperatures.mean)),
+        (f"Temperature {discard} / K", lambda f: _mean(f.temperatures.mean)),
         ("Temperature, last tenth / K", _last_temperature),
-        ("Equipartition, T(element) / T", _equipartition),
+        (f"Equipartition {discard}, T(element) / T", _equipartition),
     ]
     table = [(name, [cell(found) for found in report.runs]) for name, cell in rows]
     return [(name, cells) for name, cells in table if any(cell != UNKNOWN for cell in cells)]

@@ -53,7 +53,7 @@ class MoleculeDrift:
     @property
     def spread_quantiles(self) -> tuple[float, float, float]:
         """5 %, 50 % and 95 % of the spreads, eV."""
-        low, middle, high = order_statistics(self.spread[None], (0.05, 0.5, 0.95))
+        low, middle, high = quantiles_of_rows(self.spread[None], (0.05, 0.5, 0.95))
         return float(low[0]), float(middle[0]), float(high[0])
 
     @property
@@ -73,18 +73,24 @@ def quantiles(values: FloatArray) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def order_statistics(values: FloatArray, fractions: tuple[float, ...]) -> FloatArray:
-    """Return quantiles without interpolation, which infinite values would turn into NaN.
+def quantiles_of_rows(values: FloatArray, fractions: tuple[float, ...]) -> FloatArray:
+    """Return quantiles by linear interpolation; unlike numpy's, of rows with infinities too.
 
     Args:
         values: (n_rows, n), may hold infinities.
         fractions: 0 to 1.
 
     Returns:
-        (n_fractions, n_rows).
+        (n_fractions, n_rows); NaN between minus and plus infinity.
     """
-    places = [round(fraction * (values.shape[1] - 1)) for fraction in fractions]
-    return np.asarray(np.sort(values, axis=1)[:, places].T)
+    ordered = np.sort(values, axis=1)
+    places = np.array(fractions) * (values.shape[1] - 1)
+    lower = ordered[:, np.floor(places).astype(int)]
+    upper = ordered[:, np.ceil(places).astype(int)]
+    # Equal infinities have no gap; at an exact place both are the same.
+    gap = np.subtract(upper, lower, out=np.zeros_like(lower), where=upper != lower)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((lower + (places % 1.0) * gap).T)
 
 
 def energy_drift(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fisher_mlip.analysis.energy import MEV_PER_EV, order_statistics
+from fisher_mlip.analysis.energy import MEV_PER_EV, quantiles_of_rows
 from fisher_mlip.analysis.report import Report, RunReport
 from fisher_mlip.analysis.run import MoleculeEnergies
 from fisher_mlip.analysis.style import (
@@ -247,7 +247,7 @@ def _draw_fan(axes: "Axes", molecules: MoleculeEnergies, color: str) -> float:
     change = (molecules.energy - molecules.energy[0])[::stride]
     # A molecule that blew up is drawn where it left: above everything, not as a gap.
     finite = np.nan_to_num(change, nan=np.inf, posinf=np.inf, neginf=-np.inf)
-    edges = order_statistics(finite, (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0))
+    edges = quantiles_of_rows(finite, (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0))
     edges[~np.isfinite(edges)] = np.nan
     lowest, p5, p25, median, p75, p95, highest = edges
     axes.fill_between(time, p5, p95, color=color, alpha=0.18, linewidth=0)

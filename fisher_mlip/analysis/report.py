@@ -7,6 +7,7 @@ from pathlib import Path
 from fisher_mlip.analysis.config import AnalysisConfig
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift, energy_drift, molecule_drift
 from fisher_mlip.analysis.run import Run, read_run
+from fisher_mlip.analysis.segments import trajectory_notes
 from fisher_mlip.analysis.stability import Stability, find_breaks
 from fisher_mlip.analysis.temperature import Temperatures, temperatures
 from fisher_mlip.analysis.uncertainty import ForceUncertainty, force_uncertainty
@@ -28,6 +29,7 @@ class RunReport:
         uncertainty: of the model's forces, or None where it was not asked for or is not told.
         status, verdict: the judgement, as a word and as a sentence.
         limits: what cannot be concluded, in sentences.
+        notes: what was missing or torn, or was asked for and cannot be told, in sentences.
     """
 
     run: Run
@@ -40,6 +42,7 @@ class RunReport:
     status: Status
     verdict: str
     limits: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,7 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         )
     stability = find_breaks(run, threshold=config.threshold, reference=config.reference)
     status = status_of(run, drift, stability)
+    uncertainty, without_uncertainty = _uncertainty(run, config.uncertainty_frames)
     return RunReport(
         run,
         drift,
@@ -99,11 +103,22 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         molecules,
         stability,
         temperatures(run.ledger, discard_fraction=config.discard_fraction),
-        force_uncertainty(run, config.uncertainty_frames),
+        uncertainty,
         status,
         verdict_of(run, status, drift, molecules, stability),
         limits_of(run, drift, stability),
+        (*run.notes, *trajectory_notes(run), *without_uncertainty),
     )
+
+
+def _uncertainty(run: Run, n_frames: int) -> tuple[ForceUncertainty | None, tuple[str, ...]]:
+    """Return the uncertainty, or a note that says why there is none although it was asked for."""
+    if n_frames == 0:
+        return None, ()
+    try:
+        return force_uncertainty(run, n_frames), ()
+    except InputError as error:
+        return None, (f"no force uncertainty: {error}",)
 
 
 def _labels(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:

@@ -229,7 +229,7 @@ def _notes(
         )
     elif summary.get("status") not in (None, "finished"):
         notes.append(f"the run says it is {summary['status']}")
-    if last < config.steps:
+    if last + config.report_interval <= config.steps:
         notes.append(f"the ledger ends at step {last} of {config.steps}")
     notes += [
         f"{torn.path.name} ends in a torn line, which is left out"

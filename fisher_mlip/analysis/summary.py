@@ -37,7 +37,7 @@ def summarize_run(found: RunReport) -> dict[str, Any]:
         "status": found.status,
         "verdict": found.verdict,
         "limits": list(found.limits),
-        "notes": list(run.notes),
+        "notes": list(found.notes),
         "duration_ps": run.duration_ps,
         "n_rows": run.ledger.n_rows_read,
         "n_atoms": run.reference.n_atoms,

@@ -43,7 +43,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV with one header line; a last line without its end is left out.
+    """Read a CSV with one header line; blank lines and a last one without its end are left out.
 
     Args:
         path: as written by OpenMM's StateDataReporter (`#"Step","Time (ps)",...`).
@@ -75,8 +75,9 @@ def _whole_lines(handle: TextIO, torn: list[str]) -> Iterator[str]:
         if not line.endswith("\n"):
             torn.append(line)
             return
-        # StateDataReporter writes "--" for a speed it cannot tell yet.
-        yield line.replace("--", "nan")
+        if line.strip():
+            # StateDataReporter writes "--" for a speed it cannot tell yet.
+            yield line.replace("--", "nan")
 
 
 def _numbers(lines: Iterator[str], n_columns: int, path: Path) -> FloatArray:

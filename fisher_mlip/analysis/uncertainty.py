@@ -13,6 +13,7 @@ from fisher_mlip.analysis.trajectory import iterate_chunks
 from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
+from fisher_mlip.products import sha256_of_file
 from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
 
 # Independent molecules are looked at one by one: as many as this tell the rest.
@@ -36,21 +37,20 @@ class ForceUncertainty:
     n_atoms: int
 
 
-def force_uncertainty(run: Run, n_frames: int) -> ForceUncertainty | None:
+def force_uncertainty(run: Run, n_frames: int) -> ForceUncertainty:
     """Evaluate the run's model on evenly spaced frames of its trajectory.
 
     A frame costs about as many steps as there are sampled heads.
 
     Args:
         run: with a trajectory, and an exported model where it was when the run was made.
-        n_frames: at most this many.
+        n_frames: at most this many, at least one.
 
-    Returns:
-        None where the model carries no sampled heads, is no longer there, or there is no frame.
+    Raises:
+        InputError: the model is no longer there, is another one by now, or carries no sampled
+            heads; or there is no frame.
     """
     artefact = _model_of(run)
-    if artefact is None or artefact.manifest.sampled_heads == 0 or n_frames == 0:
-        return None
     atoms = _atoms(run)
     numbers = np.array([atomic_numbers[run.reference.symbols[i]] for i in atoms])
     module, times, rows = None, [], []
@@ -65,19 +65,23 @@ def force_uncertainty(run: Run, n_frames: int) -> ForceUncertainty | None:
         times.append(time)
         rows.append(_spread(module, positions, box))
     if not rows:
-        return None
+        raise InputError("the trajectory holds no whole frame")
     spread = np.array(rows)
     return ForceUncertainty(
         np.array(times), np.median(spread, axis=1), spread.max(axis=1), len(atoms)
     )
 
 
-def _model_of(run: Run) -> Artefact | None:
-    path = Path(str(run.reference.provenance.get("model", "")))
-    try:
-        return load_artefact(path)
-    except InputError:
-        return None
+def _model_of(run: Run) -> Artefact:
+    """Return the run's model; its configuration follows a model that was moved, by --resume."""
+    artefact = load_artefact(Path(run.config.model))
+    if sha256_of_file(artefact.path) != run.reference.provenance.get("model_sha256"):
+        raise InputError(f"'{artefact.path}' is no longer the model that the run was made with")
+    if artefact.manifest.sampled_heads == 0:
+        raise InputError(
+            f"'{artefact.path}' carries no sampled heads: expected one of a finetuned model"
+        )
+    return artefact
 
 
 def _atoms(run: Run) -> IntArray:

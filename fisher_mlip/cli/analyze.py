@@ -66,6 +66,8 @@ def analyze(
     written = write_report(report, output, overwrite=overwrite)
     for found in report.runs:
         console.print(f"{found.run.label}: {found.verdict}", markup=False)
+        for note in found.notes:
+            console.print(f"note: {found.run.label}: {note}", markup=False)
     for note in report.notes:
         console.print(note, markup=False)
     wrote(*written)

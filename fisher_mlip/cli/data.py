@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fisher_mlip.cli.console import console, fraction_bar, progress_bar, wrote
-from fisher_mlip.cli.options import EnergyUnit, NpzUnit
+from fisher_mlip.cli.options import EnergyUnit, NpzUnit, refuse_given
 
 if TYPE_CHECKING:
     from fisher_mlip.data import Frames
@@ -25,6 +25,9 @@ class Phase(StrEnum):
     GAS = "gas"
     LIQUID = "liquid"
 
+
+# Of `generate`; single molecules have none of these.
+LIQUID_OPTIONS = ("molecules", "density", "stress")
 
 FramesFile = Annotated[
     Path, typer.Argument(help="Extended XYZ, MD17/rMD17 .npz, or another format of ASE.")
@@ -44,6 +47,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of every random choice.")]
 
 @data_app.command("info")
 def info(
+    context: typer.Context,
     file: FramesFile,
     reference_energies: ReferenceEnergies = None,
     npz_unit: NpzUnit = EnergyUnit.KCAL_PER_MOL,
@@ -58,18 +62,20 @@ def info(
     """
     from fisher_mlip.cli.overview_table import print_overview
     from fisher_mlip.data.overview import describe_frames
-    from fisher_mlip.products import write_json
+    from fisher_mlip.products import refuse_existing, write_json
 
-    frames = _read(file, reference_energies, npz_unit)
+    path = output or file.with_name(f"{file.stem}.info.json")
+    refuse_existing(path, overwrite=True, inputs=[file, reference_energies])
+    frames = _read(context, file, reference_energies, npz_unit)
     overview = describe_frames(frames, reference_energies_file=str(reference_energies or ""))
     print_overview(overview)
-    path = output or file.with_name(f"{file.stem}.info.json")
     write_json(path, overview)
     wrote(path)
 
 
 @data_app.command("split")
 def split(
+    context: typer.Context,
     file: FramesFile,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for train.xyz and the others.")
@@ -97,10 +103,10 @@ def split(
     from fisher_mlip.data.split import part_sizes, split_into_parts
     from fisher_mlip.products import whole_folder, write_summary
 
-    frames = _read(file, reference_energies, npz_unit)
+    frames = _read_sound(context, file, reference_energies, npz_unit)
     result = split_into_parts(frames, part_sizes(len(frames), train, validation, test), seed)
     counts = {name: len(part) for name, part in result.parts.items()}
-    with whole_folder(output, overwrite=overwrite, inputs=[file]) as partial:
+    with whole_folder(output, overwrite=overwrite, inputs=[file, reference_energies]) as partial:
         for name, part in result.parts.items():
             write_frames(partial / f"{name}.xyz", part)
         summary = {
@@ -119,6 +125,7 @@ def split(
 
 @data_app.command("convert")
 def convert(
+    context: typer.Context,
     source: FramesFile,
     output: Annotated[Path, typer.Argument(help="Extended XYZ to write.")],
     reference_energies: ReferenceEnergies = None,
@@ -129,13 +136,14 @@ def convert(
 
     Example: fisher-mlip data convert rmd17_ethanol.npz ethanol.xyz --e0s e0s.yaml
     """
-    _check_output(output, overwrite)
-    frames = _read(source, reference_energies, npz_unit)
+    _check_output(output, overwrite, source, reference_energies)
+    frames = _read_sound(context, source, reference_energies, npz_unit)
     _write(output, frames, {"source": str(source)})
 
 
 @data_app.command("generate")
 def generate(
+    context: typer.Context,
     system: Annotated[str, typer.Argument(help="What to sample: ethanol.")],
     output: Output,
     phase: Annotated[Phase, typer.Option(help="Single molecules or a periodic box.")] = Phase.GAS,
@@ -168,6 +176,8 @@ def generate(
 
     if system != "ethanol":
         raise InputError(f"expected the system 'ethanol', found '{system}'")
+    if phase is Phase.GAS:
+        refuse_given(context, LIQUID_OPTIONS, "is for --phase liquid, found gas")
     _check_output(output, overwrite)
     given = {} if interval is None else {"interval_ps": interval}
     with fraction_bar("ethanol") as show:
@@ -222,7 +232,7 @@ def label(
     from fisher_mlip.data.calculators import build_calculator, parse_options
     from fisher_mlip.data.labeling import label_frames
 
-    _check_output(output, overwrite)
+    _check_output(output, overwrite, file)
     frames = read_frames(file)
     options = parse_options(option or [])
     engine = build_calculator(calculator, options)
@@ -236,10 +246,28 @@ def label(
     _write(output, result.frames, {**origin, "failures": result.failures})
 
 
-def _read(file: Path, reference_energies: Path | None, npz_unit: EnergyUnit) -> "Frames":
+def _read(
+    context: typer.Context, file: Path, reference_energies: Path | None, npz_unit: EnergyUnit
+) -> "Frames":
     from fisher_mlip.data import read_frames
 
+    if file.suffix.lower() != ".npz":
+        refuse_given(context, ["npz_unit"], f"is for an .npz, found '{file}'")
     return read_frames(file, reference_energies=reference_energies, npz_energy_unit=npz_unit.value)
+
+
+def _read_sound(
+    context: typer.Context, file: Path, reference_energies: Path | None, npz_unit: EnergyUnit
+) -> "Frames":
+    """Read frames that are handed on: with finite numbers, and no E0 of those given missing."""
+    from fisher_mlip.data.checks import check_numbers
+    from fisher_mlip.data.reference_energies import check_reference_energies
+
+    frames = _read(context, file, reference_energies, npz_unit)
+    check_numbers(frames)
+    if reference_energies is not None:
+        check_reference_energies(frames)
+    return frames
 
 
 def _write(output: Path, frames: "Frames", origin: dict[str, Any]) -> None:
@@ -263,9 +291,9 @@ def _write_summary(file: Path, summary: dict[str, Any]) -> Path:
     return path
 
 
-def _check_output(output: Path, overwrite: bool) -> None:
+def _check_output(output: Path, overwrite: bool, *inputs: Path | None) -> None:
     from fisher_mlip.data.writing import check_output_name
     from fisher_mlip.products import refuse_existing
 
     check_output_name(output)
-    refuse_existing(output, overwrite=overwrite)
+    refuse_existing(output, overwrite=overwrite, inputs=inputs)

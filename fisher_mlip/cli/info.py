@@ -138,6 +138,9 @@ def _describe_run(folder: Path) -> Facts:
         table = outputs.describe_table(ledger)
     last = table["last_row"]
     summary = folder / "summary.json"
+    reference = folder / "reference.json"
+    # The configuration's number of molecules is a default where a file holds the system.
+    molecules = read_json(reference).get("n_molecules") if reference.exists() else None
     status = read_json(summary).get("status") if summary.exists() else "no summary: not ended"
     return {
         "kind": "run",
@@ -146,13 +149,14 @@ def _describe_run(folder: Path) -> Facts:
         "last_step": last.get("Step", "0"),
         "time_ps": last.get("Time (ps)", "0"),
         "segments": len(list(folder.glob("trajectory*.dcd"))),
-        **config.model_dump(),
+        **config.changed(molecules=molecules).model_dump(),
     }
 
 
 def _describe_config(path: Path) -> Facts:
     from fisher_mlip.config import Config, SimulateConfig, TrainConfig, parse_config, read_yaml
     from fisher_mlip.model.checkpoint import CheckpointConfig
+    from fisher_mlip.quickstart import QuickstartConfig
     from fisher_mlip.train.order import TrainingOrder
 
     content = read_yaml(path)
@@ -161,6 +165,7 @@ def _describe_config(path: Path) -> Facts:
         "simulation configuration": SimulateConfig,
         "training configuration": TrainConfig,
         "data and configuration of a training": TrainingOrder,
+        "sizes of a quickstart": QuickstartConfig,
     }
     for name, kind in kinds.items():
         try:

@@ -1,9 +1,12 @@
 """Option values that several commands share."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from fisher_mlip.errors import InputError
 
 
 class Device(StrEnum):
@@ -20,8 +23,6 @@ class Device(StrEnum):
             InputError: `cuda` was asked for and torch sees none.
         """
         import torch
-
-        from fisher_mlip.errors import InputError
 
         available = torch.cuda.is_available()
         if self is Device.CUDA and not available:
@@ -43,6 +44,23 @@ class EnergyUnit(StrEnum):
     KJ_PER_MOL = "kJ/mol"
     EV = "eV"
     HARTREE = "Hartree"
+
+
+def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Refuse options that were given, not left at their defaults, and would change nothing.
+
+    Args:
+        context: of the command.
+        names: of its parameters.
+        why: what follows the option's name in the sentence.
+
+    Raises:
+        InputError: one of them was given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            raise InputError(f"--{name.replace('_', '-')} {why}")
 
 
 NpzUnit = Annotated[

@@ -70,7 +70,7 @@ def _describe_tensors(shapes: dict[str, list[int]], metadata: dict[str, str]) ->
 
 def describe_trajectory(path: Path) -> Facts:
     """Return the size of a DCD file."""
-    from fisher_mlip.analysis.trajectory import dcd_size
+    from fisher_mlip.analysis.segments import dcd_size
 
     n_frames, n_atoms = dcd_size(path)
     return {"kind": "trajectory", "frames": n_frames, "atoms": n_atoms}

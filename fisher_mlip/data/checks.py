@@ -72,11 +72,28 @@ def check_structures(frames: Frames) -> None:
         _check_magnitudes(frame, name)
 
 
+def check_numbers(frames: Frames) -> None:
+    """Check that what frames hold is whole: finite numbers in arrays that fit each other.
+
+    Raises:
+        InputError: a shape that does not fit; a NaN or infinity.
+    """
+    for index, frame in enumerate(frames):
+        _check_numbers(frame, f"frame {index} of '{frames.source}'")
+
+
 def _check_labels(frame: Frame, name: str) -> None:
     if frame.n_atoms == 0:
         raise InputError(f"{name} has no atoms")
     if not ((frame.atomic_numbers > 0) & (frame.atomic_numbers < len(chemical_symbols))).all():
         raise InputError(f"{name} has atoms that are no chemical element: {frame.atomic_numbers}")
+    _check_numbers(frame, name)
+    missing = frame.pbc & (np.linalg.norm(frame.cell, axis=1) == 0.0)
+    if missing.any() or (frame.pbc.all() and abs(np.linalg.det(frame.cell)) < 1e-6):
+        raise InputError(f"{name} is periodic but its cell has no volume: {frame.cell.tolist()} Å")
+
+
+def _check_numbers(frame: Frame, name: str) -> None:
     shapes = {"positions": frame.positions}
     if frame.forces is not None:
         shapes["forces"] = frame.forces
@@ -93,9 +110,6 @@ def _check_labels(frame: Frame, name: str) -> None:
     for what, array in finite.items():
         if not np.isfinite(array).all():
             raise InputError(f"expected finite numbers as {what} of {name}, found NaN or infinity")
-    missing = frame.pbc & (np.linalg.norm(frame.cell, axis=1) == 0.0)
-    if missing.any() or (frame.pbc.all() and abs(np.linalg.det(frame.cell)) < 1e-6):
-        raise InputError(f"{name} is periodic but its cell has no volume: {frame.cell.tolist()} Å")
 
 
 def _check_magnitudes(frame: Frame, name: str) -> None:

@@ -35,6 +35,18 @@ def resolve_reference_energies(frames: Frames) -> ReferenceEnergies:
     """
     if not frames.reference_energies:
         return fit_reference_energies(frames)
+    check_reference_energies(frames)
+    return ReferenceEnergies(
+        dict(frames.reference_energies), "isolated atoms given with the frames", fitted=False
+    )
+
+
+def check_reference_energies(frames: Frames) -> None:
+    """Check that the E0s given with frames are those of every element present.
+
+    Raises:
+        InputError: some are missing.
+    """
     missing = [z for z in frames.elements if z not in frames.reference_energies]
     if missing:
         names = ", ".join(chemical_symbols[z] for z in missing)
@@ -42,9 +54,6 @@ def resolve_reference_energies(frames: Frames) -> ReferenceEnergies:
             f"expected the isolated-atom energy of every element in '{frames.source}', found none "
             f"for {names}: add an IsolatedAtom frame or name a file of reference energies"
         )
-    return ReferenceEnergies(
-        dict(frames.reference_energies), "isolated atoms given with the frames", fitted=False
-    )
 
 
 def fit_reference_energies(frames: Frames) -> ReferenceEnergies:

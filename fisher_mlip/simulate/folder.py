@@ -105,7 +105,7 @@ def write_description(
         symbols=[atom.element.symbol for atom in atoms],
         bonds=[(bond.atom1.index, bond.atom2.index) for bond in molecular.topology.bonds()],
         bonds_from=molecular.note or "the topology",
-        model=str(artefact.path),
+        model=str(artefact.path.resolve()),
         model_sha256=sha256_of_file(artefact.path),
         model_label=artefact.path.parent.name,
         potential_zero="E - sum(E0)",

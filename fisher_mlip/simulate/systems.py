@@ -131,14 +131,15 @@ def check_box(cell: FloatArray) -> FloatArray:
         InputError: it has no volume or is not in the reduced form that OpenMM's periodic
             boundaries need.
     """
-    lengths = np.diagonal(cell)
-    if not np.isfinite(cell).all() or (lengths <= 0.0).any():
+    if not np.isfinite(cell).all() or np.linalg.det(cell) == 0.0:
         raise InputError(f"expected a box with a volume, found vectors {cell.tolist()} Å")
     (ax, ay, az), (bx, by, bz), (cx, cy, _) = cell
-    is_triangular = ay == 0.0 and az == 0.0 and bz == 0.0
+    is_triangular = ay == 0.0 and az == 0.0 and bz == 0.0 and (np.diagonal(cell) > 0.0).all()
     if not is_triangular or 2 * abs(bx) > ax or 2 * abs(cx) > ax or 2 * abs(cy) > by:
         raise InputError(
-            "expected box vectors in OpenMM's reduced form (a along x, b in the xy plane, "
-            f"offsets at most half a length), found {cell.tolist()} Å"
+            "expected box vectors in OpenMM's reduced form (lower triangle: a along x, b in the xy "
+            f"plane; offsets at most half a length), found {cell.tolist()} Å: turn a right-handed "
+            "cell and its atoms together, in ASE by atoms.set_cell(atoms.cell.standard_form()[0], "
+            "scale_atoms=True), and take whole vectors off those that lean further"
         )
     return cell

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from fisher_mlip.errors import InputError
-from fisher_mlip.products import whole_file, write_text
+from fisher_mlip.products import failures_named, whole_file, write_text
 
 CURVE_NAME = "training.csv"
 PICTURE_NAME = "training_curve.png"
@@ -38,7 +38,7 @@ def start_curve(path: Path, n_epochs: int) -> None:
 
 def append_row(path: Path, row: EpochRow) -> None:
     """Add the row of an epoch."""
-    with path.open("a", encoding="utf-8") as handle:
+    with failures_named(path), path.open("a", encoding="utf-8") as handle:
         handle.write(_line(_cells(row)))
 
 

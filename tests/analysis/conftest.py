@@ -124,9 +124,15 @@ def _write_trajectory(folder: Path, topology: mdtraj.Topology, recipe: RunRecipe
         positions, topology, unitcell_lengths=lengths, unitcell_angles=angles
     )
     trajectory[0].save_pdb(str(folder / "topology.pdb"))
+    segments = []
+    interval = recipe.config.trajectory_interval
     for number, part in enumerate(np.array_split(np.arange(recipe.frames), recipe.segments)):
         name = "trajectory.dcd" if number == 0 else f"trajectory.part{number + 1:04d}.dcd"
         trajectory[part].save_dcd(str(folder / name))
+        # A run is rarely interrupted at a frame.
+        segments.append({"file": name, "first_step": int(part[0]) * interval + (number > 0)})
+    record = {"step": recipe.frames * interval, "segments": segments}
+    (folder / "checkpoint.json").write_text(json.dumps(record))
 
 
 def _write_ledgers(folder: Path, recipe: RunRecipe, n_atoms: int) -> None:

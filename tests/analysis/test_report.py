@@ -118,6 +118,9 @@ def test_equipartition_is_judged_by_element(make_run: MakeRun, tmp_path: Path) -
     report = analyze_runs([make_run(hot={"H": 1.2})])
     ratios = report.runs[0].temperatures.ratios
     assert ratios["H"].value == pytest.approx(1.2, abs=0.01)
+    rows = dict(comparison_rows(report))
+    assert "Temperature without first 10 % / K" in rows
+    assert "Equipartition without first 10 %, T(element) / T" in rows
     assert abs(ratios["O"].value - 1.0) < 2.0 * ratios["O"].half_width < 0.02
     assert report.runs[0].temperatures.mean.value == pytest.approx(300.0, abs=2.0)
 

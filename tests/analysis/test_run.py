@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from fisher_mlip.analysis import analyze_runs, read_run, write_report
 from fisher_mlip.errors import InputError
@@ -41,6 +42,18 @@ def test_a_run_still_being_written_is_read_and_said_so(make_run: MakeRun) -> Non
     assert "still being written or was cut off; read to step 1990" in text
     assert "ledger.csv ends in a torn line" in text
     assert "ends at step 1990 of 2000" in text
+
+
+@pytest.mark.parametrize(("steps", "is_noted"), [(2000, False), (2009, False), (2010, True)])
+def test_a_last_row_within_an_interval_of_the_end_is_the_last(
+    make_run: MakeRun, steps: int, is_noted: bool
+) -> None:
+    folder = make_run()
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    changed = config | {"steps": steps, "report_interval": 10}
+    (folder / "config.yaml").write_text(yaml.safe_dump(changed))
+    notes = [f"the ledger ends at step 2000 of {steps}"] if is_noted else []
+    assert list(read_run(folder).notes) == notes
 
 
 def test_rows_from_the_first_nan_on_are_set_apart(make_run: MakeRun) -> None:

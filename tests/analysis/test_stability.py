@@ -1,5 +1,6 @@
 """Broken bonds are found where they are, and nowhere else."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,6 +111,9 @@ def test_a_segment_without_a_frame_is_passed_over(make_run: MakeRun, size: int) 
     folder = make_run()
     whole = (folder / "trajectory.dcd").read_bytes()
     (folder / "trajectory.part0002.dcd").write_bytes(whole[:size])
+    record = json.loads((folder / "checkpoint.json").read_text())
+    record["segments"].append({"file": "trajectory.part0002.dcd", "first_step": 2000})
+    (folder / "checkpoint.json").write_text(json.dumps(record))
     assert watched(folder).n_frames == 20
     (folder / "trajectory.dcd").unlink()
     assert find_breaks(read_run(folder), threshold=0.5, reference=None) is None

@@ -33,6 +33,14 @@ def test_torn_last_line_is_left_out(tmp_path: Path, tail: str) -> None:
     assert table.values[:, 0].tolist() == [0.0, 10.0]
 
 
+@pytest.mark.parametrize("blank", ["\n", "  \n", "\r\n", "\n\n"])
+def test_blank_lines_are_left_out(tmp_path: Path, blank: str) -> None:
+    table = read_table(written(tmp_path, f"{HEADER}{blank}0,0.0,1.0\n{blank}10,0.1,1.0\n{blank}"))
+    assert table.values[:, 0].tolist() == [0.0, 10.0]
+    assert not table.is_torn
+    assert read_table(written(tmp_path, f"{HEADER}{blank}")).values.shape == (0, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 
 from fisher_mlip.cli.app import app
 from fisher_mlip.cli.info import describe
-from fisher_mlip.config import ModelConfig, SimulateConfig, TrainConfig, write_yaml
+from fisher_mlip.config import Config, ModelConfig, SimulateConfig, TrainConfig, write_yaml
 from fisher_mlip.data import Frames, write_frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.model.checkpoint import CheckpointConfig
 from fisher_mlip.products import write_json
+from fisher_mlip.quickstart import QuickstartConfig
 from fisher_mlip.train.checkpoint_io import SafetensorsIO
 
 RUNNER = CliRunner()
@@ -83,6 +84,12 @@ def test_run_in_progress_and_finished(run_folder: Path) -> None:
     assert describe(run_folder)["status"] == "finished"
 
 
+def test_molecules_of_a_run_are_those_of_its_system(run_folder: Path) -> None:
+    assert describe(run_folder)["molecules"] == SimulateConfig(model="model.pt").molecules
+    write_json(run_folder / "reference.json", {"n_molecules": 7})
+    assert describe(run_folder)["molecules"] == 7
+
+
 def test_run_that_has_not_begun(run_folder: Path) -> None:
     (run_folder / "ledger.csv").write_text("")
     assert describe(run_folder)["ledger_rows"] == 0
@@ -93,9 +100,10 @@ def test_run_that_has_not_begun(run_folder: Path) -> None:
     [
         (TrainConfig(), "training configuration"),
         (SimulateConfig(model="model.pt"), "simulation configuration"),
+        (QuickstartConfig(), "sizes of a quickstart"),
     ],
 )
-def test_configurations(tmp_path: Path, config: TrainConfig | SimulateConfig, kind: str) -> None:
+def test_configurations(tmp_path: Path, config: Config, kind: str) -> None:
     path = tmp_path / "config.yaml"
     write_yaml(path, config.model_dump())
     assert describe(path)["kind"] == kind

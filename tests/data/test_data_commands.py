@@ -84,6 +84,60 @@ def test_convert_reads_an_archive_in_the_unit_given(tmp_path: Path) -> None:
     assert summary["content_hash"] == frames.content_hash()
 
 
+def npz_file(folder: Path) -> Path:
+    positions = np.zeros((1, 2, 3))
+    positions[:, 1, 0] = 0.74
+    arrays = {"z": np.array([1, 1]), "R": positions, "E": np.ones(1), "F": np.zeros((1, 2, 3))}
+    np.savez(folder / "b.npz", **arrays)
+    return folder / "b.npz"
+
+
+def test_no_command_replaces_its_own_input(ethanol_file: Path, tmp_path: Path) -> None:
+    before = ethanol_file.read_bytes()
+    energies = ("--e0s", ethanol_file)
+    for arguments in (
+        ("convert", ethanol_file, ethanol_file, "--overwrite"),
+        ("convert", npz_file(tmp_path), ethanol_file, *energies, "--overwrite"),
+        ("label", ethanol_file, "--calculator", "opls-ethanol", "-o", ethanol_file, "--overwrite"),
+        ("info", ethanol_file, "-o", ethanol_file),
+    ):
+        assert f"is the input '{ethanol_file}'" in run(*arguments, code=2).replace("\n", " ")
+        assert ethanol_file.read_bytes() == before
+
+
+def test_an_option_that_would_change_nothing_is_refused(ethanol_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "x.xyz"
+    unit = ("--npz-unit", "kcal/mol")
+    for arguments in (("convert", ethanol_file, output), ("info", ethanol_file)):
+        assert "error: --npz-unit is for an .npz, found" in run(*arguments, *unit, code=2)
+        run(*arguments)
+    gas = ("generate", "ethanol", "--phase", "gas", "-o", tmp_path / "gas.xyz")
+    for option in (("--molecules", 5), ("--density", 3), ("--no-stress",)):
+        name = str(option[0]).replace("no-", "")
+        assert f"error: {name} is for --phase liquid" in run(*gas, *option, code=2)
+    assert not (tmp_path / "gas.xyz").exists()
+
+
+def test_reference_energies_that_lack_an_element_are_refused(
+    ethanol_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "e0.yaml").write_text("H: -0.25\nC: -3\n")
+    energies = ("--e0s", tmp_path / "e0.yaml")
+    shown = run("convert", ethanol_file, tmp_path / "x.xyz", *energies, code=2)
+    assert "found none for O" in shown
+    assert not (tmp_path / "x.xyz").exists()
+
+
+@pytest.mark.parametrize("where", ["H 0 0 nan 0 0 0", "H 0 0 0 0 inf 0"])
+def test_numbers_that_are_not_finite_are_not_handed_on(tmp_path: Path, where: str) -> None:
+    broken = tmp_path / "broken.xyz"
+    header = "2\nProperties=species:S:1:pos:R:3:forces:R:3 energy=-1.0\n"
+    broken.write_text(f"{header}H 0 0 0.74 0 0 0\n{where}\n")
+    shown = run("convert", broken, tmp_path / "x.xyz", code=2)
+    assert "error: expected finite numbers as" in shown
+    assert not (tmp_path / "x.xyz").exists()
+
+
 def test_generate_gas(tmp_path: Path) -> None:
     output = tmp_path / "gas.xyz"
     options = ("--frames", 2, "--interval", 0.01, "--seed", 4)

@@ -1,17 +1,20 @@
 """Uncertainty along a real run: what `analyze` says is what the eager model says of its frames."""
 
+import json
 from pathlib import Path
 
 import mdtraj
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from fisher_mlip.analysis import AnalysisConfig, analyze_runs
 from fisher_mlip.analysis.summary import summarize_run
+from fisher_mlip.cli.app import app
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.export import write_artefact
-from fisher_mlip.model import Checkpoint, graph_of_frames
+from fisher_mlip.model import Checkpoint, graph_of_frames, new_network
 from fisher_mlip.model.uncertainty import estimate_uncertainty
 from fisher_mlip.simulate import run_simulation
 
@@ -58,6 +61,57 @@ def test_is_that_of_the_eager_model(run: Path, fitted_checkpoint: Checkpoint) ->
         assert found.largest[k] == pytest.approx(expected.max(), rel=1e-6)
         assert found.largest[k] != pytest.approx(1.001 * expected.max(), rel=1e-6)
     assert len(summarize_run(report.runs[0])["force_uncertainty_median_meV_A"]) == 2
+
+
+def check_said(run: Path, output: Path, words: str) -> None:
+    """What was asked for and is not told is a note, on the terminal and in the report."""
+    options = ["--uncertainty", "2", "-o", str(output)]
+    shown = CliRunner().invoke(app, ["analyze", str(run), *options], catch_exceptions=False).stdout
+    note = f"no force uncertainty: {words}"
+    assert note in shown
+    assert note in " ".join(json.loads((output / "summary.json").read_text())["runs"][0]["notes"])
+    assert "no force uncertainty" in (output / "report.html").read_text()
+
+
+def test_is_found_from_another_working_directory(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = run.parent / "model"
+    monkeypatch.chdir(run.parent)
+    config = SimulateConfig(
+        model=model.name, molecules=1, steps=4, report_interval=1, trajectory_interval=2
+    )
+    run_simulation(config, tmp_path / "relative")
+    monkeypatch.chdir(tmp_path)
+    found = analyze_runs([tmp_path / "relative"], config=AnalysisConfig(uncertainty_frames=1))
+    assert found.runs[0].uncertainty is not None
+    assert found.runs[0].run.reference.provenance["model"] == str(model.resolve() / "model.pt")
+
+
+def test_is_never_that_of_another_model(
+    run: Path, tmp_path: Path, fitted_checkpoint: Checkpoint
+) -> None:
+    model = run.parent / "model" / "model.pt"
+    content = model.read_bytes()
+    try:
+        write_artefact(model.parent, fitted_checkpoint, "float32")
+        check_said(run, tmp_path / "other", f"'{model}' is no longer the model that the run was")
+        model.unlink()
+        check_said(run, tmp_path / "gone", "expected")
+    finally:
+        model.write_bytes(content)
+
+
+def test_a_model_without_sampled_heads_is_said(
+    tmp_path: Path, fitted_checkpoint: Checkpoint
+) -> None:
+    config = fitted_checkpoint.config.model_copy(update={"sampled_heads": 0})
+    (tmp_path / "model").mkdir()
+    untrained = Checkpoint(new_network(config).eval(), config)
+    artefact = write_artefact(tmp_path / "model", untrained)
+    short = SimulateConfig(model=str(artefact.path), molecules=1, steps=2, report_interval=1)
+    run_simulation(short, tmp_path / "run")
+    check_said(tmp_path / "run", tmp_path / "report", f"'{artefact.path}' carries no sampled heads")
 
 
 def test_is_left_out_unless_asked_for(run: Path) -> None:

@@ -28,7 +28,12 @@ def test_box_in_reduced_form() -> None:
     [
         (np.zeros((3, 3)), "with a volume"),
         (np.diag([10.0, 10.0, np.nan]), "with a volume"),
-        (np.diag([10.0, -10.0, 10.0]), "with a volume"),
+        (np.diag([10.0, -10.0, 10.0]), "lower triangle"),
+        (
+            np.array([[6.0, 8.0, 0.0], [-8.0, 6.0, 0.0], [0.0, 0.0, 10.0]]),
+            "its atoms together",
+        ),
+        (np.roll(np.eye(3), 1, axis=0) * 10.0, "its atoms together"),
         (np.array([[10.0, 1.0, 0.0], [0.0, 10.0, 0.0], [0.0, 0.0, 10.0]]), "reduced form"),
         (np.array([[10.0, 0.0, 0.0], [6.0, 10.0, 0.0], [0.0, 0.0, 10.0]]), "reduced form"),
     ],

@@ -1,0 +1,139 @@
+"""Which files hold the trajectory of a run, and which of its frames each of them begins with."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdtraj.formats import DCDTrajectoryFile
+
+from fisher_mlip.analysis.quiet import without_c_output
+from fisher_mlip.analysis.run import Run
+from fisher_mlip.errors import InputError
+from fisher_mlip.products import read_json
+
+RECORD_NAME = "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A file of the trajectory.
+
+    Attributes:
+        path: a DCD file; it may be missing.
+        first_frame: frames of the run before it; frame k is step (k + 1) `trajectory_interval`.
+        n_recorded: frames that it must hold.
+        is_last: whether it may hold more of them.
+    """
+
+    path: Path
+    first_frame: int
+    n_recorded: int
+    is_last: bool
+
+    @property
+    def n_frames(self) -> int:
+        """Whole frames in the file."""
+        try:
+            return dcd_size(self.path)[0]
+        except InputError:
+            return 0
+
+
+def segments_of(run: Run) -> list[Segment]:
+    """Return the segments of a run in the order in which they were written.
+
+    They are those of its record; where that was not kept, the files follow each other.
+
+    Raises:
+        InputError: the record is no record, a segment runs into the next, or there is no record
+            and the first segments are missing.
+    """
+    record = run.path / RECORD_NAME
+    segments = _recorded(run, record) if record.is_file() else _found(run)
+    for segment in segments:
+        if segment.n_frames > segment.n_recorded and not segment.is_last:
+            raise InputError(
+                f"expected {segment.n_recorded} frames in '{segment.path}', as {RECORD_NAME} has "
+                f"it, found {segment.n_frames}"
+            )
+    return segments
+
+
+def trajectory_notes(run: Run) -> tuple[str, ...]:
+    """Return what is missing from the trajectory and what does not belong to it, in sentences."""
+    segments = segments_of(run)
+    short = [
+        f"{segment.path.name} holds {segment.n_frames} of the {segment.n_recorded} frames that "
+        f"{RECORD_NAME} has: nothing is known of the times of the others"
+        for segment in segments
+        if segment.n_frames < segment.n_recorded
+    ]
+    own = {segment.path for segment in segments}
+    extra = [
+        f"{path.name} is no segment in {RECORD_NAME} and is not read"
+        for path in _files(run.path)
+        if path not in own
+    ]
+    return (*short, *extra)
+
+
+def dcd_size(path: Path) -> tuple[int, int]:
+    """Return the numbers of frames and of atoms in a DCD file.
+
+    Raises:
+        InputError: it is no DCD, or holds no whole frame.
+    """
+    try:
+        with without_c_output():
+            handle = DCDTrajectoryFile(str(path))
+        with handle:
+            return len(handle), int(handle.read(n_frames=1)[0].shape[1])
+    except (OSError, ValueError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"expected a DCD with a whole frame at '{path}', found: {reason}"
+        ) from None
+
+
+def _recorded(run: Run, record: Path) -> list[Segment]:
+    content, interval = read_json(record), run.config.trajectory_interval
+    try:
+        names = [str(entry["file"]) for entry in content["segments"]]
+        steps = [int(entry["first_step"]) for entry in content["segments"]]
+        starts = [step // interval for step in (*steps, int(content["step"]))]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"expected the segments of a run in '{record}', found: {error!r}"
+        ) from None
+    return [
+        Segment(run.path / name, start, max(0, end - start), name == names[-1])
+        for name, start, end in zip(names, starts[:-1], starts[1:], strict=True)
+    ]
+
+
+def _found(run: Run) -> list[Segment]:
+    files = _files(run.path)
+    numbers = [_number(path) for path in files]
+    if numbers != list(range(1, len(files) + 1)):
+        raise InputError(
+            f"expected {RECORD_NAME} or the trajectory from its first segment on in '{run.path}', "
+            f"found {files[0].name}"
+        )
+    segments: list[Segment] = []
+    start = 0
+    for path in files:
+        segments.append(Segment(path, start, 0, True))
+        start += segments[-1].n_frames
+    return segments
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a folder that are named as segments, in their order."""
+    return sorted(filter(_number, folder.glob("trajectory*.dcd")), key=_number)
+
+
+def _number(path: Path) -> int:
+    match = re.fullmatch(r"trajectory(?:\.part(\d+))?\.dcd", path.name)
+    if match is None:
+        return 0
+    return int(match.group(1) or 1)
