@@ -38,6 +38,11 @@ def load_finetune(folder: Path) -> tuple[Checkpoint, GramFile]:
     Raises:
         InputError: one of the two is missing or damaged, or the sums are another model's.
     """
+    if not (folder / GRAM_NAME).exists():
+        raise InputError(
+            f"expected normal equations in '{folder}', found none: only what `finetune` has made "
+            "can be updated"
+        )
     checkpoint, gram = load_checkpoint(folder), load_gram(folder / GRAM_NAME)
     if gram.network_hash != network_hash(checkpoint.network):
         raise InputError(
