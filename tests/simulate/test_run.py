@@ -170,5 +170,5 @@ def test_coinciding_atoms_are_refused(short: MakeConfig, tmp_path: Path) -> None
     path = tmp_path / "two.pdb"
     line = "HETATM    {0}  H{0}  MOL A   1       1.000   1.000   1.000  1.00  0.00           H  \n"
     path.write_text(line.format(1) + line.format(2) + "END\n")
-    with pytest.raises(InputError, match="do atoms coincide"):
+    with pytest.raises(InputError, match="H0 and H1 on top of each other"):
         run_simulation(short(system=str(path)), tmp_path / "run")
