@@ -124,6 +124,7 @@ class SimulateConfig(Config):
         checkpoint_interval: steps between the states that `--resume` goes on from.
         skin: Å added to the cutoff of the neighbor list.
         start_frames: extended XYZ whose frames start the molecules of `ethanol-gas`; "" for none.
+        trust_units: leave out the check that a system's file looks like Å.
         platform: OpenMM platform, or `auto`.
         dtype: of the model; None takes the artefact's own, another than that is refused.
     """
@@ -141,6 +142,7 @@ class SimulateConfig(Config):
     checkpoint_interval: int = Field(100, ge=1)
     skin: float = Field(0.5, gt=0.0, le=20.0)
     start_frames: str = ""
+    trust_units: bool = False
     platform: str = "auto"
     seed: int = Field(0, ge=0, lt=2**63)
     dtype: DtypeName | None = None

@@ -67,6 +67,10 @@ def simulate(
         str | None,
         typer.Option(help="Extended XYZ of single ethanols that start the gas's molecules."),
     ] = None,
+    trust_units: Annotated[
+        bool | None,
+        typer.Option("--trust-units", help="Leave out the check that a file looks like Å."),
+    ] = None,
     platform: Annotated[
         str | None,
         typer.Option(help="OpenMM platform: auto, Reference, CPU, CUDA. Default: auto."),
@@ -104,6 +108,7 @@ def simulate(
         **{"report_interval": report_interval, "trajectory_interval": trajectory_interval},
         **{"checkpoint_interval": checkpoint_interval, "friction": friction, "dtype": dtype},
         **{"start_frames": start_frames, "platform": platform, "device": device},
+        "trust_units": trust_units,
         "model": None if model is None else str(model),
     }
     _run(given, config, output, resume=resume, overwrite=overwrite)

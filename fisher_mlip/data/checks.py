@@ -55,8 +55,12 @@ def check_trainable(
         _check_magnitudes(frame, f"frame {index} of '{frames.source}'")
 
 
-def check_structures(frames: Frames) -> None:
+def check_structures(frames: Frames, *, trust_units: bool = False) -> None:
     """Check that every frame is one of atoms in Å, whatever its labels.
+
+    Args:
+        frames: to start from.
+        trust_units: leave out the check of units, which looks at nearest neighbors.
 
     Raises:
         InputError: a shape that does not fit; a NaN or infinity; a periodic frame without volume;
@@ -66,7 +70,7 @@ def check_structures(frames: Frames) -> None:
     names = [f"frame {index} of '{frames.source}'" for index in range(len(bare))]
     for frame, name in zip(bare, names, strict=True):
         _check_labels(frame, name)
-    if bare:
+    if bare and not trust_units:
         check_lengths(replace(frames, frames=bare))
     for frame, name in zip(bare, names, strict=True):
         _check_magnitudes(frame, name)

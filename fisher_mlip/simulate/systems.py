@@ -104,10 +104,10 @@ def build_molecular_system(config: SimulateConfig, cutoff: float) -> MolecularSy
             )
         topology = ethanol_topology(config.molecules, frame.cell)
         return MolecularSystem(topology, frame.positions, check_box(frame.cell), False)
-    return _system_of_file(Path(config.system))
+    return _system_of_file(Path(config.system), trust_units=config.trust_units)
 
 
-def _system_of_file(path: Path) -> MolecularSystem:
+def _system_of_file(path: Path, *, trust_units: bool) -> MolecularSystem:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         kinds = " or ".join(READERS)
@@ -116,7 +116,7 @@ def _system_of_file(path: Path) -> MolecularSystem:
     if cell is not None:
         topology.setPeriodicBoxVectors([Vec3(*row) for row in check_box(cell) * NM_PER_ANGSTROM])
     frame = frame_of(topology, positions, cell)
-    check_structures(Frames((frame,), source=str(path)))
+    check_structures(Frames((frame,), source=str(path)), trust_units=trust_units)
     note = add_missing_bonds(topology, frame)
     return MolecularSystem(topology, positions, cell, False, note)
 

@@ -120,6 +120,9 @@ def test_a_file_in_another_unit_is_refused(
     ase.io.write(path, Atoms("C2OH6", positions=ethanol_positions() * factor))
     with pytest.raises(InputError, match=told):
         build_molecular_system(short(system=str(path)), 3.0)
+    if np.isfinite(factor) and factor > 1.0:
+        trusted = build_molecular_system(short(system=str(path), trust_units=True), 3.0)
+        assert len(trusted.positions) == 9
 
 
 def _bonds_of_ethanol() -> list[tuple[int, int]]:
