@@ -3,7 +3,7 @@
 import math
 
 from fisher_mlip.fisher.outside.scan import ENOUGH
-from fisher_mlip.fisher.selection import ALIKE_BARRIER, FEWEST_COMPONENTS, Row
+from fisher_mlip.fisher.selection import ALIKE_BARRIER, ALIKE_ERROR, FEWEST_COMPONENTS, Row
 from fisher_mlip.fisher.solution import Solution
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -117,10 +117,11 @@ def _passed_over(solution: Solution) -> list[str]:
         )
     if least.barrier < chosen.barrier - ALIKE_BARRIER:
         why.append(f"{len(least.holes)} holes, barrier {least.barrier:.2f} eV")
+    alike = f"another is as good within {ALIKE_ERROR - 1:.1%} with fewer degrees of freedom"
     return [
         f"least held-out force RMSE of all: {1000 * least.held_out_force_rmse:.2f} meV/Å with "
         f"{least.head.name}, ridge {least.ridge:.0e}, scans {least.scan_weight:g}; passed over: "
-        + (" and ".join(why) or "another is as good within 1 % with fewer degrees of freedom")
+        + (" and ".join(why) or alike)
     ]
 
 

@@ -31,7 +31,7 @@ GIVEN_UP, WORSE = 1.0 / 3.0, 1.2
 # their kind, and is adventurous outside: held-out frames do not see that.
 FEWEST_COMPONENTS = 4.0
 # Barriers this close (eV, half of kT at 1000 K) and errors this close are alike.
-ALIKE_BARRIER, ALIKE_ERROR = 0.05, 1.01
+ALIKE_BARRIER, ALIKE_ERROR = 0.05, 1.005
 
 
 @dataclass(frozen=True, eq=False)
