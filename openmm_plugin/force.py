@@ -1,6 +1,5 @@
 """An exported potential as openmm-torch's TorchForce."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from openmm.app import Topology
 
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
+from fisher_mlip.export.torchscript import without_deprecation
 from openmm_plugin.bonds import molecule_index
 from openmm_plugin.loading import load_openmmtorch
 
@@ -46,10 +46,9 @@ def torch_force(
         periodic = topology.getPeriodicBoxVectors() is not None
     molecules = _bonded_molecules(topology) if independent_molecules else None
     module = artefact.bind(atomic_numbers, periodic=periodic, skin=skin, molecules=molecules)
-    with warnings.catch_warnings():
-        # The constructor copies the module through torch.jit.save, which torch 2.12 calls
-        # deprecated; made an error, that warning would abort the process inside C++.
-        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
+    # The constructor copies the module by a function that torch 2.12 calls deprecated; made an
+    # error, that warning would abort the process inside C++.
+    with without_deprecation():
         force = openmmtorch.TorchForce(module)
     force.setUsesPeriodicBoundaryConditions(periodic)
     return force

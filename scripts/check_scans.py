@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from rmd17_bases import VALIDATION_FRAMES
 
 from fisher_mlip.data import Frames, read_frames
 from fisher_mlip.data.calculators import build_calculator
@@ -46,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of rMD17 ethanol")
     parser.add_argument("--calculator", default="tblite", help="ASE calculator")
-    parser.add_argument("--frames", type=int, default=VALIDATION_FRAMES, help="that scans leave")
+    parser.add_argument("--frames", type=int, default=100, help="that scans leave")
     parser.add_argument("--starts", type=int, default=3, help="frames that scans start from")
     options = parser.parse_args()
     everything = read_frames(options.data / "train.xyz")

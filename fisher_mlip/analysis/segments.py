@@ -9,9 +9,8 @@ from mdtraj.formats import DCDTrajectoryFile
 from fisher_mlip.analysis.quiet import without_c_output
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.errors import InputError
-from fisher_mlip.products import read_json
-
-RECORD_NAME = "checkpoint.json"
+from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.records import CheckpointRecord
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,12 @@ def segments_of(run: Run) -> list[Segment]:
         InputError: the record is no record, a segment runs into the next, or there is no record
             and the first segments are missing.
     """
-    record = run.path / RECORD_NAME
+    record = RunFolder(run.path).record
     segments = _recorded(run, record) if record.is_file() else _found(run)
     for segment in segments:
         if segment.n_frames > segment.n_recorded and not segment.is_last:
             raise InputError(
-                f"expected {segment.n_recorded} frames in '{segment.path}', as {RECORD_NAME} has "
+                f"expected {segment.n_recorded} frames in '{segment.path}', as {record.name} has "
                 f"it, found {segment.n_frames}"
             )
     return segments
@@ -61,16 +60,16 @@ def segments_of(run: Run) -> list[Segment]:
 
 def trajectory_notes(run: Run) -> tuple[str, ...]:
     """Return what is missing from the trajectory and what does not belong to it, in sentences."""
-    segments = segments_of(run)
+    segments, record = segments_of(run), RunFolder(run.path).record.name
     short = [
         f"{segment.path.name} holds {segment.n_frames} of the {segment.n_recorded} frames that "
-        f"{RECORD_NAME} has: nothing is known of the times of the others"
+        f"{record} has: nothing is known of the times of the others"
         for segment in segments
         if segment.n_frames < segment.n_recorded
     ]
     own = {segment.path for segment in segments}
     extra = [
-        f"{path.name} is no segment in {RECORD_NAME} and is not read"
+        f"{path.name} is no segment in {record} and is not read"
         for path in _files(run.path)
         if path not in own
     ]
@@ -96,15 +95,10 @@ def dcd_size(path: Path) -> tuple[int, int]:
 
 
 def _recorded(run: Run, record: Path) -> list[Segment]:
-    content, interval = read_json(record), run.config.trajectory_interval
-    try:
-        names = [str(entry["file"]) for entry in content["segments"]]
-        steps = [int(entry["first_step"]) for entry in content["segments"]]
-        starts = [step // interval for step in (*steps, int(content["step"]))]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"expected the segments of a run in '{record}', found: {error!r}"
-        ) from None
+    content, interval = CheckpointRecord.read(record), run.config.trajectory_interval
+    names = [entry.file for entry in content.segments]
+    steps = [*(entry.first_step for entry in content.segments), content.step]
+    starts = [step // interval for step in steps]
     return [
         Segment(run.path / name, start, max(0, end - start), name == names[-1])
         for name, start, end in zip(names, starts[:-1], starts[1:], strict=True)
@@ -116,8 +110,8 @@ def _found(run: Run) -> list[Segment]:
     numbers = [_number(path) for path in files]
     if numbers != list(range(1, len(files) + 1)):
         raise InputError(
-            f"expected {RECORD_NAME} or the trajectory from its first segment on in '{run.path}', "
-            f"found {files[0].name}"
+            f"expected {RunFolder(run.path).record.name} or the trajectory from its first segment "
+            f"on in '{run.path}', found {files[0].name}"
         )
     segments: list[Segment] = []
     start = 0

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from fisher_mlip.model.checkpoint import Checkpoint
 
 
+# Points that a calculator labels.
+WORST = 40
+
+
 class Head(StrEnum):
     """Heads by name."""
 
@@ -86,7 +90,7 @@ def finetune(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the calculator; repeatable.")
     ] = None,
     worst: Annotated[
-        int | None, typer.Option(min=2, help="Points that --calculator labels; default: 40.")
+        int | None, typer.Option(min=2, help=f"Points that --calculator labels; default: {WORST}.")
     ] = None,
     update: Annotated[
         Update | None,
@@ -149,7 +153,7 @@ def finetune(
         )
     report(solution)
     if engine is not None:
-        solution = with_worst_labelled(solution, engine, worst or 40, options, device.resolve())
+        solution = with_worst_labelled(solution, engine, worst or WORST, options, device.resolve())
         report(solution)
     wrote(*save(folder, solution, checkpoint, overwrite=overwrite))
 

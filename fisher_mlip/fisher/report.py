@@ -3,7 +3,7 @@
 import math
 
 from fisher_mlip.fisher.outside.scan import ENOUGH
-from fisher_mlip.fisher.selection import ALIKE_BARRIER, ALIKE_ERROR, FEWEST_COMPONENTS, Row
+from fisher_mlip.fisher.selection import Row, reasons_against
 from fisher_mlip.fisher.solution import Solution
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -109,19 +109,11 @@ def _passed_over(solution: Solution) -> list[str]:
     chosen, n_components = solution.chosen, solution.gram.training.forces.count
     if chosen is None or least is chosen:
         return []
-    why = []
-    if least.effective_degrees_of_freedom > n_components / FEWEST_COMPONENTS:
-        why.append(
-            f"{least.effective_degrees_of_freedom:.0f} effective degrees of freedom, more than "
-            f"one to {FEWEST_COMPONENTS:g} of {n_components} force components"
-        )
-    if least.barrier < chosen.barrier - ALIKE_BARRIER:
-        why.append(f"{len(least.holes)} holes, barrier {least.barrier:.2f} eV")
-    alike = f"another is as good within {ALIKE_ERROR - 1:.1%} with fewer degrees of freedom"
+    why = reasons_against(least, chosen, solution.base, n_components=n_components)
     return [
         f"least held-out force RMSE of all: {1000 * least.held_out_force_rmse:.2f} meV/Å with "
         f"{least.head.name}, ridge {least.ridge:.0e}, scans {least.scan_weight:g}; passed over: "
-        + (" and ".join(why) or alike)
+        + " and ".join(why)
     ]
 
 

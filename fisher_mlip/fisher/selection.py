@@ -191,9 +191,7 @@ def choose(rows: Sequence[Row], base: Row, *, n_components: int, allow_holes: bo
     ]
     if not allowed:
         return None
-    if not math.isnan(base.barrier):
-        most = n_components / FEWEST_COMPONENTS
-        allowed = [r for r in allowed if r.effective_degrees_of_freedom <= most] or allowed
+    allowed = [row for row in allowed if not _is_adventurous(row, n_components)] or allowed
     best = _least_error(allowed)
     limit = min(best + GIVEN_UP * (base.held_out_force_rmse - best), WORSE * best)
     near = [row for row in allowed if row.held_out_force_rmse <= limit]
@@ -204,6 +202,30 @@ def choose(rows: Sequence[Row], base: Row, *, n_components: int, allow_holes: bo
         (row for row in safest if row.held_out_force_rmse <= as_good),
         key=lambda row: row.effective_degrees_of_freedom,
     )
+
+
+def reasons_against(row: Row, chosen: Row, base: Row, *, n_components: int) -> list[str]:
+    """Return why a row with less error than the chosen one was passed over by `choose`."""
+    reasons = []
+    if _is_adventurous(row, n_components):
+        reasons.append(
+            f"{row.effective_degrees_of_freedom:.0f} effective degrees of freedom for "
+            f"{n_components} force components, more than one to {FEWEST_COMPONENTS:g}"
+        )
+    alike = (
+        chosen.effective_degrees_of_freedom < row.effective_degrees_of_freedom
+        and chosen.held_out_force_rmse <= ALIKE_ERROR * row.held_out_force_rmse
+        and _height(row) >= _height(chosen) - ALIKE_BARRIER
+    )
+    if not _is_as_safe(row, base) or not (reasons or alike):
+        reasons.append(f"{len(row.holes)} holes, barrier {row.barrier:.2f} eV")
+    return reasons or ["one with fewer effective degrees of freedom is as good"]
+
+
+def _is_adventurous(row: Row, n_components: int) -> bool:
+    """Return whether scans are looked at and the data bear fewer degrees of freedom."""
+    most = n_components / FEWEST_COMPONENTS
+    return not math.isnan(row.barrier) and row.effective_degrees_of_freedom > most
 
 
 def _least_error(rows: Sequence[Row]) -> float:

@@ -13,7 +13,7 @@ from fisher_mlip.fisher.nesting import nested_head
 from fisher_mlip.fisher.normal_equations import accumulate
 from fisher_mlip.fisher.outside.holes import scan_energies
 from fisher_mlip.fisher.outside.scans import make_scans
-from fisher_mlip.fisher.selection import Candidate, Row, candidate, choose
+from fisher_mlip.fisher.selection import Candidate, Row, candidate, choose, reasons_against
 from fisher_mlip.fisher.solve import LabelWeights, solve
 from fisher_mlip.model import Checkpoint
 
@@ -81,6 +81,40 @@ def test_more_freedom_than_the_data_bear_counts_only_where_there_is_nothing_else
     unknown = [row(r.held_out_force_rmse, math.nan, 300.0) for r in (free, firm)]
     base = row(0.1, math.nan)
     assert choose(unknown, base, n_components=10, allow_holes=False) is unknown[0]
+
+
+@pytest.mark.parametrize(
+    ("passed", "told"),
+    [
+        (row(0.05, 1.5, 300.0), "300 effective degrees of freedom for 1000 force components"),
+        (row(0.05, 0.4), "0 holes, barrier 0.40 eV"),
+        (row(0.05, 1.1), "0 holes, barrier 1.10 eV"),
+        (row(0.0598, 1.4, 200.0), "one with fewer effective degrees of freedom is as good"),
+    ],
+)
+def test_what_is_passed_over_is_told_why(passed: Row, told: str) -> None:
+    chosen = row(0.06, 1.4, 100.0)
+    assert choose([passed, chosen], BASE, n_components=1000, allow_holes=False) is chosen
+    (reason,) = reasons_against(passed, chosen, BASE, n_components=1000)
+    assert told in reason
+
+
+def test_a_barrier_a_little_lower_is_told_where_nothing_else_is_the_reason() -> None:
+    """Alike to the chosen one, not to the highest."""
+    passed, chosen, highest = row(0.05, 1.42, 5.0), row(0.055, 1.46, 5.0), row(0.059, 1.5, 5.0)
+    rows = [passed, chosen, highest]
+    assert choose(rows, BASE, n_components=1000, allow_holes=False) is chosen
+    assert reasons_against(passed, chosen, BASE, n_components=1000) == ["0 holes, barrier 1.42 eV"]
+
+
+def test_without_scans_freedom_is_no_reason() -> None:
+    """The rule that `choose` does not apply then is not told either."""
+    free, chosen, base = (
+        row(e, math.nan, d) for e, d in ((0.0598, 300.0), (0.06, 200.0), (0.1, 0.0))
+    )
+    assert choose([free, chosen], base, n_components=1000, allow_holes=False) is chosen
+    (reason,) = reasons_against(free, chosen, base, n_components=1000)
+    assert reason == "one with fewer effective degrees of freedom is as good"
 
 
 def test_a_barrier_is_not_bought_with_more_than_a_third_of_the_gain() -> None:

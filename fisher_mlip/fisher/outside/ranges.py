@@ -126,7 +126,7 @@ def _angles_of(frame: Frame, bonds: Connectivity) -> Iterator[tuple[tuple[int, i
                 continue
             closing = np.cross(one.vector, forces[one.end]) @ axis / size
             opening = np.cross(other.vector, forces[other.end]) @ axis / size
-            kind = (int(numbers[middle]), *kind_of(frame, one.end, other.end))
+            kind = angle_kind_of(frame, one.end, middle, other.end)
             angle = angle_between(one.vector, other.vector)
             yield kind, Seen(angle, (-float(closing), float(opening)))
 
@@ -156,6 +156,10 @@ def arms_of(bonds: Connectivity) -> dict[int, list[Arm]]:
 def kind_of(frame: Frame, i: int, j: int) -> tuple[int, int]:
     first, second = sorted((int(frame.atomic_numbers[i]), int(frame.atomic_numbers[j])))
     return first, second
+
+
+def angle_kind_of(frame: Frame, i: int, middle: int, j: int) -> tuple[int, int, int]:
+    return int(frame.atomic_numbers[middle]), *kind_of(frame, i, j)
 
 
 def contacts_of(frame: Frame, bonds: Connectivity) -> Iterator[tuple[int, int, FloatArray]]:

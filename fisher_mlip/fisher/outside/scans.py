@@ -21,6 +21,7 @@ from fisher_mlip.fisher.outside.ranges import (
     Arm,
     Ranges,
     angle_between,
+    angle_kind_of,
     arms_of,
     contacts_of,
     kind_of,
@@ -130,7 +131,7 @@ def _bend_ways(start: Start, seen: Ranges) -> Iterator[Way]:
         for pair in combinations(around, 2):
             # An arm can turn where it is the smaller side of its bond.
             free = [arm for arm in pair if arm.end in sides[arm.bond]]
-            kind = (int(frame.atomic_numbers[middle]), *kind_of(frame, pair[0].end, pair[1].end))
+            kind = angle_kind_of(frame, pair[0].end, middle, pair[1].end)
             if not free or kind not in seen.angles:
                 continue
             turned = min(free, key=lambda arm: len(sides[arm.bond]))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fisher_mlip.data.frames import FloatArray, IntArray
-from fisher_mlip.fisher.outside.ranges import Ranges, arms_of, contacts_of, kind_of
+from fisher_mlip.fisher.outside.ranges import Ranges, angle_kind_of, arms_of, contacts_of, kind_of
 from fisher_mlip.fisher.outside.starts import Start
 from fisher_mlip.model.repulsion import COULOMB, SCREENING, universal_screening
 
@@ -64,11 +64,11 @@ class ValenceField:
 
 def _angles(start: Start, seen: Ranges) -> tuple[IntArray, FloatArray]:
     """Return the two bonds of each angle (2, n), and mean, stiffness and sign (3, n)."""
-    bonds, numbers = start.bonds, start.frame.atomic_numbers
+    bonds = start.bonds
     pairs, values = [], []
     for middle, around in arms_of(bonds).items():
         for one, other in combinations(around, 2):
-            kind = (int(numbers[middle]), *kind_of(start.frame, one.end, other.end))
+            kind = angle_kind_of(start.frame, one.end, middle, other.end)
             if kind in seen.angles:
                 span = seen.angles[kind]
                 # Vectors go from i to j: turned about where the middle is j.
