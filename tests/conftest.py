@@ -83,3 +83,30 @@ def exported(
 
     dtype: DtypeName = request.param
     return write_artefact(tmp_path_factory.mktemp(dtype), fitted_checkpoint, dtype)
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> "Checkpoint":
+    """A random network, as small as they come: quick to script, smooth and conservative."""
+    import torch
+
+    from fisher_mlip.model import Checkpoint, CheckpointConfig, new_network
+
+    torch.manual_seed(0)
+    config = CheckpointConfig(
+        model=ModelConfig(
+            features=4, max_degree=1, num_iterations=1, num_basis_functions=6, radial_width=4
+        ),
+        elements=[1, 6, 8],
+        reference_energies={1: -13.6, 6: -1030.0, 8: -2042.0},
+        dtype="float64",
+    )
+    return Checkpoint(new_network(config).eval(), config)
+
+
+@pytest.fixture(scope="session")
+def artefact(checkpoint: "Checkpoint", tmp_path_factory: pytest.TempPathFactory) -> "Artefact":
+    """The random network as an artefact."""
+    from fisher_mlip.export import write_artefact
+
+    return write_artefact(tmp_path_factory.mktemp("model"), checkpoint, "float64")

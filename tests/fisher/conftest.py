@@ -66,6 +66,18 @@ def _where(frame: Frame) -> tuple:  # type: ignore[type-arg]
     return frame.atomic_numbers, frame.positions, frame.cell, frame.pbc
 
 
+def small_config(elements: list[int]) -> CheckpointConfig:
+    """Return the configuration of a float64 model of two layers, as small as they come."""
+    return CheckpointConfig(
+        model=ModelConfig(
+            features=4, max_degree=1, num_iterations=2, num_basis_functions=4, radial_width=4
+        ),
+        elements=elements,
+        reference_energies=dict.fromkeys(elements, 0.0),
+        dtype="float64",
+    )
+
+
 def sums_over(rows: Tensor, residuals: Tensor, weights: Tensor) -> Sums:
     """Return the sums over rows (n, D), residuals (n,) and weights (n,) >= 0, all at once."""
     running = RunningSums(rows.shape[1])

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from fisher_mlip.config import ModelConfig
 from fisher_mlip.data.frames import Frame
 from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.laplacian import (
@@ -13,10 +12,11 @@ from fisher_mlip.fisher.laplacian import (
     frame_totals,
     hutchinson_laplacian,
 )
-from fisher_mlip.model import CheckpointConfig, build_graph, join_graphs, new_network
+from fisher_mlip.model import build_graph, join_graphs, new_network
 from fisher_mlip.model.graph import Graph
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.testing import ethanol
+from tests.fisher.conftest import small_config
 
 ELEMENTS = [1, 6, 8]
 
@@ -24,15 +24,7 @@ ELEMENTS = [1, 6, 8]
 @pytest.fixture(scope="module")
 def network() -> EquivariantNetwork:
     torch.manual_seed(0)
-    config = CheckpointConfig(
-        model=ModelConfig(
-            features=4, max_degree=1, num_iterations=2, num_basis_functions=4, radial_width=4
-        ),
-        elements=ELEMENTS,
-        reference_energies=dict.fromkeys(ELEMENTS, 0.0),
-        dtype="float64",
-    )
-    return new_network(config).eval()
+    return new_network(small_config(ELEMENTS)).eval()
 
 
 def some_atoms(n_atoms: int, *, periodic: bool) -> Graph:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from fisher_mlip.config import ModelConfig
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.fisher.block_sums import BlockSums, LaplacianName, block_sums, joined, one_block
@@ -16,8 +15,9 @@ from fisher_mlip.fisher.jackknife import Estimate, covariance_factor, estimate
 from fisher_mlip.fisher.jacobian import feature_jacobian
 from fisher_mlip.fisher.laplacian import Laplacian, curvatures, exact_laplacian, frame_totals
 from fisher_mlip.fisher.score_matching import score_matched_theta, solved
-from fisher_mlip.model import Checkpoint, CheckpointConfig, evaluate, graph_of_frames, new_network
+from fisher_mlip.model import Checkpoint, evaluate, graph_of_frames, new_network
 from fisher_mlip.units import BOLTZMANN_EV_PER_K
+from tests.fisher.conftest import small_config
 
 TEMPERATURE = 450.0
 KT = BOLTZMANN_EV_PER_K * TEMPERATURE
@@ -150,14 +150,7 @@ def test_nothing_to_gain_keeps_the_model() -> None:
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
     torch.manual_seed(3)
-    config = CheckpointConfig(
-        model=ModelConfig(
-            features=4, max_degree=1, num_iterations=2, num_basis_functions=4, radial_width=4
-        ),
-        elements=ELEMENTS,
-        reference_energies=dict.fromkeys(ELEMENTS, 0.0),
-        dtype="float64",
-    )
+    config = small_config(ELEMENTS)
     return Checkpoint(new_network(config).eval(), config)
 
 

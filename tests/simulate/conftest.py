@@ -8,33 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from fisher_mlip.config import ModelConfig, SimulateConfig
+from fisher_mlip.config import SimulateConfig
 from fisher_mlip.export import Artefact, write_artefact
-from fisher_mlip.model import Checkpoint, CheckpointConfig, new_network
+from fisher_mlip.model import Checkpoint
 
 MakeConfig = Callable[..., SimulateConfig]
-
-
-@pytest.fixture(scope="session")
-def checkpoint() -> Checkpoint:
-    """A random network, as small as they come: quick to script, smooth and conservative."""
-    torch.manual_seed(0)
-    config = CheckpointConfig(
-        model=ModelConfig(
-            features=4, max_degree=1, num_iterations=1, num_basis_functions=6, radial_width=4
-        ),
-        elements=[1, 6, 8],
-        reference_energies={1: -13.6, 6: -1030.0, 8: -2042.0},
-        dtype="float64",
-    )
-    return Checkpoint(new_network(config).eval(), config)
-
-
-@pytest.fixture(scope="session")
-def artefact(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Artefact:
-    return write_artefact(tmp_path_factory.mktemp("model"), checkpoint, "float64")
 
 
 @pytest.fixture(scope="session")
