@@ -100,6 +100,17 @@ def measured(
     return found
 
 
+def summarized(rows: list[dict[str, float]]) -> dict[str, object]:
+    """Return means and standard deviations over the seeds; null where one is infinite."""
+    series = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    finite = {name: bool(np.isfinite(values).all()) for name, values in series.items()}
+    return {
+        **{name: float(v.mean()) if finite[name] else None for name, v in series.items()},
+        "spread": {name: float(v.std()) if finite[name] else None for name, v in series.items()},
+        "seeds": len(rows),
+    }
+
+
 def main() -> None:
     """Parse the command line, run, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -112,15 +123,8 @@ def main() -> None:
     keep_large_blocks()
     kinds = DYNAMICS_KINDS if options.dynamics else ACCURACY_KINDS
     found = measured(options, kinds, dynamics if options.dynamics else accuracy)
-    means = {
-        kind: {
-            **{name: float(np.mean([row[name] for row in rows])) for name in rows[0]},
-            "spread": {name: float(np.std([row[name] for row in rows])) for name in rows[0]},
-            "seeds": len(rows),
-        }
-        for kind, rows in found.items()
-    }
-    print(json.dumps(means))
+    means = {kind: summarized(rows) for kind, rows in found.items()}
+    print(json.dumps(means, allow_nan=False))
 
 
 if __name__ == "__main__":
