@@ -132,7 +132,7 @@ class SimulateConfig(Config):
     model: str
     system: str = "ethanol-gas"
     molecules: int = Field(600, ge=1, le=1_000_000)
-    ensemble: Literal["nve", "nvt"] = "nve"
+    ensemble: Literal["nve", "nvt", "npt"] = "nve"
     temperature: float = Field(500.0, ge=0.0, le=1e5)
     friction: float = Field(1.0, gt=0.0, le=1e6)
     timestep: float = Field(1.0, ge=1e-4)

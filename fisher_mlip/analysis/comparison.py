@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fisher_mlip.analysis.averages import Mean
+from fisher_mlip.analysis.drift import RESOLVED_SAMPLES
 from fisher_mlip.analysis.energy import EnergyDrift
 from fisher_mlip.analysis.report import Report, RunReport
-from fisher_mlip.analysis.temperature import Mean
 from fisher_mlip.analysis.verdict import bonds_of, is_conserved, number, signed
 
 UNKNOWN = "–"
@@ -35,6 +36,7 @@ def comparison_rows(report: Report) -> list[tuple[str, list[str]]]:
         (f"Temperature {discard} / K", lambda f: _mean(f.temperatures.mean)),
         ("Temperature, last tenth / K", _last_temperature),
         (f"Equipartition {discard}, T(element) / T", _equipartition),
+        (f"Density {discard} / (g/mL)", _density),
     ]
     table = [(name, [cell(found) for found in report.runs]) for name, cell in rows]
     return [(name, cells) for name, cells in table if any(cell != UNKNOWN for cell in cells)]
@@ -130,6 +132,13 @@ def _equipartition(found: RunReport) -> str:
     ratios = found.temperatures.ratios
     cells = (f"{name} {m.value:.3f} ± {m.half_width:.3f}" for name, m in ratios.items())
     return ", ".join(cells) or UNKNOWN
+
+
+def _density(found: RunReport) -> str:
+    if found.density is None:
+        return UNKNOWN
+    mark = "" if found.density.effective_samples >= RESOLVED_SAMPLES else " *"
+    return f"{_mean(found.density.mean)}{mark}"
 
 
 def _mean(mean: Mean) -> str:

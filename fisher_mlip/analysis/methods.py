@@ -62,6 +62,12 @@ def _of_breaks(report: Report) -> list[tuple[str, str]]:
             "correlation of the rows counted.",
         ),
         (
+            "Density",
+            "Mass over the volume of the box, averaged like the temperature; only of boxes that "
+            f"change. Marked * with fewer than {RESOLVED_SAMPLES:g} independent rows: the ± is "
+            "then too narrow.",
+        ),
+        (
             "Verdict",
             "Unstable: an energy is not finite or a bond broke. Drifting: the interval of the "
             "drift excludes zero and the drift over kinetic is above 1 (NVE). Unchecked: no bonds "

@@ -57,6 +57,7 @@ def write_plots(report: Report, folder: Path) -> list[Plot]:
         plot_molecule_energy,
         plot_molecule_spread,
         plot_temperature,
+        plot_density,
     )
     plots = (make(report, folder) for make in makers)
     return [plot for plot in plots if plot is not None]
@@ -211,6 +212,28 @@ def plot_temperature(report: Report, folder: Path) -> Plot | None:
         "about one line."
     )
     return Plot(path, "Temperature", caption)
+
+
+def plot_density(report: Report, folder: Path) -> Plot | None:
+    """Density of every run whose box breathes, with its mean."""
+    runs = [(i, found) for i, found in enumerate(report.runs) if found.density is not None]
+    if not runs:
+        return None
+    path = folder / "density.png"
+    with figure(path) as (axes,):
+        for index, found in runs:
+            series, density = found.run.ledger.density, found.density
+            assert series is not None and density is not None
+            color, mean = color_of(index), density.mean
+            time, line, low, high = thinned(found.run.ledger.time_ps, series, 250)
+            label = f"{shown_label(found.run.label)}: {mean.value:.4g} ± {mean.half_width:.2g}"
+            axes.fill_between(time, low, high, color=color, alpha=0.18, linewidth=0)
+            axes.plot(time, line, color=color, linewidth=1.2, label=label)
+            axes.axhline(mean.value, color=color, linewidth=1.4, linestyle=(0, (5, 3)))
+        axes.set(xlabel=_TIME, ylabel="density / (g/mL)")
+        axes.margins(x=0.0)
+        axes.legend(title="mean after the discarded start", alignment="left")
+    return Plot(path, "Density", "Means of neighboring rows, their range shaded; dashed: mean.")
 
 
 def _change(found: RunReport) -> FloatArray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fisher_mlip.analysis.config import AnalysisConfig
+from fisher_mlip.analysis.density import Density, density_of
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift, energy_drift, molecule_drift
 from fisher_mlip.analysis.run import Run, read_run
 from fisher_mlip.analysis.segments import trajectory_notes
@@ -26,6 +27,7 @@ class RunReport:
         molecules: drift by molecule, or None where molecules are not independent.
         stability: breaks of bonds, or None without a trajectory or bonds.
         temperatures: after the discarded start.
+        density: likewise, or None where the box does not change.
         uncertainty: of the model's forces, or None where it was not asked for or is not told.
         status, verdict: the judgement, as a word and as a sentence.
         limits: what cannot be concluded, in sentences.
@@ -38,6 +40,7 @@ class RunReport:
     molecules: MoleculeDrift | None
     stability: Stability | None
     temperatures: Temperatures
+    density: Density | None
     uncertainty: ForceUncertainty | None
     status: Status
     verdict: str
@@ -103,6 +106,7 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         molecules,
         stability,
         temperatures(run.ledger, discard_fraction=config.discard_fraction),
+        density_of(run.ledger, discard_fraction=config.discard_fraction),
         uncertainty,
         status,
         verdict_of(run, status, drift, molecules, stability),

@@ -15,6 +15,7 @@ from fisher_mlip.units import KJ_PER_MOL_PER_EV
 
 _NEEDED = ("config.yaml", "reference.json", "ledger.csv")
 _MINIMUM_ROWS = 3
+_DENSITY = "Density (g/mL)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ class Ledger:
         potential, kinetic, total: (n_rows,), eV, of the whole system.
         temperature: (n_rows,), K.
         element_temperatures: K by element, (n_rows,) each.
+        density: (n_rows,), g/mL; None where the system is not periodic.
         first_nonfinite_ps: time of the first row with a NaN or infinite energy, or at which the run
             ended itself because of one; None if never.
         n_rows_read: whole rows in the file, finite or not.
@@ -60,6 +62,7 @@ class Ledger:
     total: FloatArray
     temperature: FloatArray
     element_temperatures: dict[str, FloatArray]
+    density: FloatArray | None
     first_nonfinite_ps: float | None
     n_rows_read: int
 
@@ -192,6 +195,7 @@ def _ledger(table: Table, blown_up_ps: float | None) -> Ledger:
         for name in table.columns
         if name.startswith("Temperature ") and name != "Temperature (K)"
     }
+    density = table.column(_DENSITY)[:end] if _DENSITY in table.columns else None
     return Ledger(
         time[:end],
         potential[:end] / KJ_PER_MOL_PER_EV,
@@ -199,6 +203,7 @@ def _ledger(table: Table, blown_up_ps: float | None) -> Ledger:
         total[:end] / KJ_PER_MOL_PER_EV,
         temperature[:end],
         elements,
+        density,
         float(time[end]) if len(bad) else blown_up_ps,
         len(time),
     )

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fisher_mlip import __version__
+from fisher_mlip.analysis.density import Density
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift
 from fisher_mlip.analysis.report import Report, RunReport
 from fisher_mlip.analysis.stability import Stability
@@ -48,6 +49,7 @@ def summarize_run(found: RunReport) -> dict[str, Any]:
         **_molecules(found.molecules),
         **_stability(found.stability),
         **_temperatures(found.temperatures),
+        **_density(found.density),
         **_uncertainty(found.uncertainty),
         "model": run.reference.provenance.get("model"),
         "model_sha256": run.reference.provenance.get("model_sha256"),
@@ -128,4 +130,16 @@ def _temperatures(found: Temperatures) -> dict[str, Any]:
         "temperature_last_tenth_K": found.last_tenth,
         "temperature_by_element_K": {name: mean.value for name, mean in found.elements.items()},
         "equipartition_ratio": {name: asdict(mean) for name, mean in found.ratios.items()},
+    }
+
+
+def _density(found: Density | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {
+        "density_g_mL": found.mean.value,
+        "density_half_width95_g_mL": found.mean.half_width,
+        "density_std_g_mL": found.std,
+        "density_start_g_mL": found.start,
+        "density_effective_samples": found.effective_samples,
     }

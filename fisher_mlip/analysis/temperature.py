@@ -4,19 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fisher_mlip.analysis.drift import autocorrelation_time
+from fisher_mlip.analysis.averages import Mean, time_average
 from fisher_mlip.analysis.run import Ledger
 from fisher_mlip.data.frames import FloatArray
-
-_Z95 = 1.96
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A time average with the half width of its 95 % interval (correlated rows counted once)."""
-
-    value: float
-    half_width: float
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,7 @@ def temperatures(ledger: Ledger, *, discard_fraction: float) -> Temperatures:
         return Temperatures(Mean(np.nan, np.nan), np.nan, np.nan, {}, {})
     kept = time >= time[0] + discard_fraction * (time[-1] - time[0])
     overall = ledger.temperature[kept]
-    mean = _mean(overall)
+    mean, _ = time_average(overall)
     elements = {name: series[kept] for name, series in ledger.element_temperatures.items()}
     # The ratio of means, with the error of T_X - ratio T: rows without motion divide nothing.
     ratios = {name: _ratio(series, overall, mean.value) for name, series in elements.items()}
@@ -59,18 +49,14 @@ def temperatures(ledger: Ledger, *, discard_fraction: float) -> Temperatures:
         mean,
         float(overall.std()),
         float(tail.mean()),
-        {name: _mean(series) for name, series in elements.items()},
+        {name: time_average(series)[0] for name, series in elements.items()},
         ratios,
     )
-
-
-def _mean(series: FloatArray) -> Mean:
-    tau = autocorrelation_time(series)
-    return Mean(float(series.mean()), _Z95 * float(series.std() * np.sqrt(tau / len(series))))
 
 
 def _ratio(series: FloatArray, overall: FloatArray, mean: float) -> Mean:
     if not mean > 0.0:
         return Mean(np.nan, np.nan)
     ratio = float(series.mean()) / mean
-    return Mean(ratio, _mean(series - ratio * overall).half_width / mean)
+    difference, _ = time_average(series - ratio * overall)
+    return Mean(ratio, difference.half_width / mean)

@@ -30,6 +30,7 @@ class RunRecipe:
         cell: edge of the box in nm, or None.
         shift: nm, of all positions before wrapping atom by atom into the cell.
         spread: eV, extra energy swing by molecule.
+        density: g/mL, a row each; None for a ledger without it.
     """
 
     molecules: int = 8
@@ -46,7 +47,8 @@ class RunRecipe:
     cell: float | None = None
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     segments: int = 1
-    ensemble: Literal["nve", "nvt"] = "nve"
+    ensemble: Literal["nve", "nvt", "npt"] = "nve"
+    density: Array | None = None
     seed: int = 0
 
     @property
@@ -161,6 +163,8 @@ def _write_ledgers(folder: Path, recipe: RunRecipe, n_atoms: int) -> None:
         "Temperature O (K)": elements["O"],
         "Speed (ns/day)": np.full(recipe.rows, 1.0),
     }
+    if recipe.density is not None:
+        columns["Density (g/mL)"] = recipe.density
     write_csv(folder / "ledger.csv", columns)
     energies = {
         f"Molecule {index} (kJ/mole)": molecule[:, index] * KJ_PER_MOL_PER_EV
