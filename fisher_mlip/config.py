@@ -114,10 +114,17 @@ class SimulateConfig(Config):
         model: the artefact (`model.pt` or its folder).
         system: `ethanol-gas`, `ethanol-liquid`, or a PDB or extended XYZ file.
         molecules: molecules of an ethanol system.
-        ensemble: `nve` or `nvt` (Langevin).
+        ensemble: `nve`, `nvt`, or `npt` (a Monte Carlo barostat that moves molecules).
         temperature: K, of the initial velocities and of the thermostat; at 1e5 no bond is left.
+        thermostat: `langevin` or `nose-hoover`, of `nvt` and `npt`.
         friction: of the Langevin thermostat, 1/ps; at 1e6 each step draws the velocities anew.
-        timestep: fs.
+        collision_frequency: of the Nosé-Hoover chain with the atoms, 1/ps.
+        pressure_bar: of `npt`.
+        barostat_interval: steps between attempts to change the volume; of `npt`.
+        timestep: fs; with `inner` that of the model, an outer step.
+        inner: a cheaper potential that takes the short steps (r-RESPA): `opls`, the classical
+            force field of ethanol, or another artefact; "" for none.
+        respa_steps: steps of the inner potential in a timestep.
         steps: integration steps.
         report_interval: steps between ledger rows.
         trajectory_interval: steps between trajectory frames.
@@ -134,7 +141,13 @@ class SimulateConfig(Config):
     molecules: int = Field(600, ge=1, le=1_000_000)
     ensemble: Literal["nve", "nvt", "npt"] = "nve"
     temperature: float = Field(500.0, ge=0.0, le=1e5)
+    thermostat: Literal["langevin", "nose-hoover"] = "langevin"
     friction: float = Field(1.0, gt=0.0, le=1e6)
+    collision_frequency: float = Field(10.0, gt=0.0, le=1e3)
+    pressure_bar: float = Field(1.0, ge=-1e6, le=1e6)
+    barostat_interval: int = Field(25, ge=1)
+    inner: str = ""
+    respa_steps: int = Field(1, ge=1, le=100)
     timestep: float = Field(1.0, ge=1e-4)
     steps: int = Field(1000, ge=1, le=10**12)
     report_interval: int = Field(10, ge=1)

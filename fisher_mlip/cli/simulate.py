@@ -37,7 +37,28 @@ def simulate(
     ] = None,
     ensemble: Annotated[
         str | None,
-        typer.Option(help="'nve' (leapfrog Verlet) or 'nvt' (Langevin, middle). Default: nve."),
+        typer.Option(
+            help="'nve' (Verlet), 'nvt' or 'npt' (Monte Carlo barostat). Default: nve."
+        ),
+    ] = None,
+    thermostat: Annotated[
+        str | None,
+        typer.Option(help="Of nvt and npt: langevin or nose-hoover. Default: langevin."),
+    ] = None,
+    pressure: Annotated[float | None, typer.Option(help="bar, of npt. Default: 1.")] = None,
+    barostat_interval: Annotated[
+        int | None, typer.Option(help="Steps between changes of the volume, of npt. Default: 25.")
+    ] = None,
+    inner: Annotated[
+        str | None,
+        typer.Option(
+            help="Cheaper potential that takes the short steps (r-RESPA): 'opls' (ethanol) or "
+            "another exported model. Default: none."
+        ),
+    ] = None,
+    respa_steps: Annotated[
+        int | None,
+        typer.Option(help="Steps of --inner in a --timestep of the model. Default: 1."),
     ] = None,
     temperature: Annotated[
         float | None,
@@ -58,6 +79,9 @@ def simulate(
     ] = None,
     friction: Annotated[
         float | None, typer.Option(help="1/ps, of the Langevin thermostat. Default: 1.")
+    ] = None,
+    collision_frequency: Annotated[
+        float | None, typer.Option(help="1/ps, of the Nosé-Hoover thermostat. Default: 10.")
     ] = None,
     skin: Annotated[
         float | None,
@@ -94,6 +118,14 @@ def simulate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete the run that is in the run folder.")
     ] = False,
+    restart: Annotated[
+        str | None,
+        typer.Option(
+            help="'auto': start a run where the folder has none, else go on with it, by the same "
+            "command line; for queues.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run molecular dynamics with an exported model in OpenMM.
 
@@ -108,20 +140,31 @@ def simulate(
         **{"report_interval": report_interval, "trajectory_interval": trajectory_interval},
         **{"checkpoint_interval": checkpoint_interval, "friction": friction, "dtype": dtype},
         **{"start_frames": start_frames, "platform": platform, "device": device},
+        **{"thermostat": thermostat, "collision_frequency": collision_frequency},
+        **{"pressure_bar": pressure, "barostat_interval": barostat_interval},
+        **{"inner": inner, "respa_steps": respa_steps},
         "trust_units": trust_units,
         "model": None if model is None else str(model),
     }
-    _run(given, config, output, resume=resume, overwrite=overwrite)
+    _run(given, config, output, restart, resume=resume, overwrite=overwrite)
 
 
 def _run(
-    given: dict[str, Any], config: Path | None, output: Path, *, resume: bool, overwrite: bool
+    given: dict[str, Any],
+    config: Path | None,
+    output: Path,
+    restart: str | None,
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> None:
     from fisher_mlip.simulate import run_simulation
-    from fisher_mlip.simulate.settings import merged_config
+    from fisher_mlip.simulate.settings import goes_on, merged_config
 
+    on = goes_on(output, restart, resume=resume, overwrite=overwrite)
+    # By --restart auto the command line is that of the start and says everything.
     chosen = merged_config(given, config, output if resume else None)
-    summary = run_simulation(chosen, output, resume=resume, overwrite=overwrite)
+    summary = run_simulation(chosen, output, resume=on, overwrite=overwrite)
     console.print(
         f"{summary.status} at step {summary.steps_done} of {summary.steps} on {summary.platform}, "
         f"{summary.ns_per_day:.3g} ns/day",

@@ -1,23 +1,26 @@
 """The states that a run goes on from."""
 
 import numpy as np
+import torch
 from openmm import OpenMMException, State, XmlSerializer, unit
 from openmm.app import Simulation
 
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.errors import InputError, UnstableRunError
-from fisher_mlip.products import whole_file, write_json, write_text
+from fisher_mlip.products import write_json, write_text
 from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.integrators import complete_state
 from fisher_mlip.simulate.records import CheckpointRecord, Segment
 
 Segments = list[Segment]
 
 
 def write_checkpoint(simulation: Simulation, folder: RunFolder, segments: Segments) -> None:
-    """Write the state as XML, OpenMM's binary checkpoint, and the record of the segments.
+    """Write the state as XML and the record of the segments.
 
-    Each file is whole and knows its own step: a kill between two of them leaves two good states of
-    different steps, and whichever is loaded decides where the run goes on.
+    Each file is whole, and the state knows its own step: a kill between the two decides nothing.
+    XML holds every number to the last bit, and more than OpenMM's binary checkpoints, which load
+    on one machine only and lose the noise of the CPU platform all the same.
 
     Args:
         simulation: at the step to be written.
@@ -27,7 +30,7 @@ def write_checkpoint(simulation: Simulation, folder: RunFolder, segments: Segmen
     Raises:
         UnstableRunError: a position or velocity is not finite; nothing is written then.
     """
-    state = simulation.context.getState(positions=True, velocities=True, parameters=True)
+    state = complete_state(simulation)
     for name, values in (
         ("position", state.getPositions(asNumpy=True)),
         ("velocity", state.getVelocities(asNumpy=True)),
@@ -35,25 +38,7 @@ def write_checkpoint(simulation: Simulation, folder: RunFolder, segments: Segmen
         if not np.isfinite(values.value_in_unit_system(unit.md_unit_system)).all():
             raise UnstableRunError(f"a {name} at step {simulation.currentStep} is not finite")
     write_text(folder.state, XmlSerializer.serialize(state))
-    with whole_file(folder.checkpoint) as partial:
-        partial.write_bytes(simulation.context.createCheckpoint())
     write_record(folder, simulation.currentStep, segments)
-
-
-def load_checkpoint(simulation: Simulation, folder: RunFolder) -> int:
-    """Put the simulation at its last checkpoint and return the step.
-
-    The binary checkpoint holds the state of the noise on some platforms, but loads only where it
-    was written; elsewhere the XML state is taken.
-
-    Raises:
-        InputError: neither can be read.
-    """
-    try:
-        simulation.context.loadCheckpoint(folder.checkpoint.read_bytes())
-    except (OpenMMException, OSError):
-        simulation.context.setState(read_state(folder))
-    return int(simulation.currentStep)
 
 
 def read_state(folder: RunFolder) -> State:
@@ -74,14 +59,7 @@ def state_cell(state: State) -> FloatArray:
 
 
 def write_record(folder: RunFolder, step: int, segments: Segments) -> None:
-    """Write how far a run is."""
-    write_json(folder.record, CheckpointRecord(step=step, segments=segments).model_dump())
-
-
-def read_segments(folder: RunFolder) -> Segments:
-    """Return the recorded segments of a run's trajectory.
-
-    Raises:
-        InputError: the record is missing or damaged.
-    """
-    return CheckpointRecord.read(folder.record).segments
+    """Write how far a run is, and with how many threads of torch."""
+    threads = torch.get_num_threads()
+    record = CheckpointRecord(step=step, segments=segments, torch_threads=threads)
+    write_json(folder.record, record.model_dump())

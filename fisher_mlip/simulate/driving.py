@@ -16,15 +16,16 @@ from fisher_mlip.interruption import Interruption, noted_interruption
 from fisher_mlip.products import folder_identity
 from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
 from fisher_mlip.simulate.folder import RunFolder, write_pdb
+from fisher_mlip.simulate.integrators import has_noise, momentum_groups, renew_noise
 from fisher_mlip.simulate.progress import shown_progress
-from fisher_mlip.simulate.reporting import RunReporters, momentum_groups
+from fisher_mlip.simulate.reporting import RunReporters
 from fisher_mlip.simulate.summary import RunSummary, Status
 from fisher_mlip.simulate.systems import MolecularSystem
 from openmm_plugin.kinetics import atomic_degrees_of_freedom
 
 NS_PER_FS = 1e-6
 SECONDS_PER_DAY = 86400.0
-ROLES = ("config", "topology", "reference", "ledger", "molecules", "state", "checkpoint")
+ROLES = ("config", "topology", "reference", "ledger", "molecules", "state")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,8 @@ def drive(run: Run) -> RunSummary:
         with noted_interruption() as interruption:
             _step_to_end(run, interruption)
         if interruption.wanted and run.simulation.currentStep < run.config.steps:
-            status, message = "interrupted", "a signal asked the run to stop"
+            status = "interrupted"
+            message = "a signal asked the run to stop: --resume goes on from its last checkpoint"
     except UnstableRunError as failure:
         status, message = "unstable", str(failure)
         _write_unstable(run, message)
@@ -103,9 +105,14 @@ def _step_to_end(run: Run, interruption: Interruption) -> None:
             step = simulation.currentStep
             if step % run.config.checkpoint_interval == 0:
                 run.save()
+                if step < steps:
+                    renew_noise(simulation, run.config)
             done = step - first_step
             show(step, _ns_per_day(run.config, done, time.perf_counter() - start))
-    run.save()
+    # With noise a checkpoint begins it anew: one out of turn would change where the run goes, so
+    # that an interrupted run keeps its last regular one.
+    if simulation.currentStep >= steps or not has_noise(run.config):
+        run.save()
 
 
 def _one_step(simulation: Simulation) -> None:

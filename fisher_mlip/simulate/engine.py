@@ -1,21 +1,25 @@
 """System, integrator and context of a run."""
 
+import os
+
 import numpy as np
-from openmm import (
-    Context,
-    Integrator,
-    LangevinMiddleIntegrator,
-    System,
-    Vec3,
-    VerletIntegrator,
-    unit,
-)
+import torch
+from openmm import Context, System, Vec3, unit
 from openmm.app import Simulation
 
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
+from fisher_mlip.simulate.inner import add_inner_forces
+from fisher_mlip.simulate.integrators import (
+    PS_PER_FS,
+    add_ensemble,
+    make_integrator,
+    momentum_groups,
+    seed_noise,
+    starts_half_a_step_back,
+)
 from fisher_mlip.simulate.platform import choose_platform
 from fisher_mlip.simulate.systems import MolecularSystem
 from fisher_mlip.simulate.velocities import half_step_back, maxwell_boltzmann
@@ -23,23 +27,23 @@ from fisher_mlip.threads import use_fastest_threads
 from fisher_mlip.units import NM_PER_ANGSTROM
 from openmm_plugin import molecule_bonds, torch_force
 
-PS_PER_FS = 1e-3
-
 
 def build_simulation(
-    molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig, integrator_seed: int
+    molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig, step: int
 ) -> Simulation:
     """Return an OpenMM simulation of the system under the potential, without a state yet.
 
     Args:
-        molecular: the atoms.
+        molecular: the atoms, in the box that they start or go on in.
         artefact: the potential.
         config: ensemble, timestep, temperature, friction, skin, platform.
-        integrator_seed: of the thermostat's noise.
+        step: that it will start or go on from, which decides the noise.
 
     Raises:
-        InputError: an element that the potential does not know, or no such platform.
+        InputError: an element that the potential does not know, an ensemble that the system does
+            not fit, or no such platform.
     """
+    check_ensemble(molecular, config)
     system = System()
     for mass in molecular.masses:
         system.addParticle(float(mass))
@@ -54,9 +58,32 @@ def build_simulation(
     )
     system.addForce(force)
     system.addForce(molecule_bonds(molecular.topology))
+    add_inner_forces(system, molecular, config)
+    add_ensemble(system, config)
     platform, properties = choose_platform(config)
-    integrator = _integrator(config, integrator_seed)
+    integrator = make_integrator(config)
+    seed_noise(system, integrator, config, step)
     return Simulation(molecular.topology, system, integrator, platform, properties)
+
+
+def check_ensemble(molecular: MolecularSystem, config: SimulateConfig) -> None:
+    """Check that a barostat can change this system's volume.
+
+    Raises:
+        InputError: it is not periodic, or has no bonds that say what moves together.
+    """
+    if config.ensemble != "npt":
+        return
+    if not molecular.is_periodic:
+        raise InputError(
+            f"expected a periodic system for the ensemble npt, found '{config.system}' without a "
+            "box: it has no volume"
+        )
+    if molecular.topology.getNumBonds() == 0 and molecular.topology.getNumAtoms() > 1:
+        raise InputError(
+            f"expected bonds for the ensemble npt, whose barostat moves whole molecules, found "
+            f"none in '{config.system}'"
+        )
 
 
 def set_start(simulation: Simulation, molecular: MolecularSystem, config: SimulateConfig) -> None:
@@ -74,42 +101,38 @@ def set_start(simulation: Simulation, molecular: MolecularSystem, config: Simula
             "expected starting positions with finite forces, found a force that is not finite on "
             f"atom {int(np.argmin(is_finite))}: do atoms coincide?"
         )
-    velocities = maxwell_boltzmann(
-        masses, config.temperature, molecular.isolated_groups, config.seed
-    )
-    if config.ensemble == "nve":
+    groups = momentum_groups(molecular, config)
+    if groups is None:
+        groups = molecular.isolated_groups
+    velocities = maxwell_boltzmann(masses, config.temperature, groups, config.seed)
+    if starts_half_a_step_back(config):
         velocities = half_step_back(velocities, forces, masses, config.timestep * PS_PER_FS)
     simulation.context.setVelocities(velocities)
 
 
-def choose_threads(simulation: Simulation) -> None:
-    """Let torch use as many threads as make a step of this system fastest."""
-    use_fastest_threads(lambda: context_forces(simulation.context))
+def choose_threads(simulation: Simulation, before: int | None = None) -> int:
+    """Let torch use as many threads as make a step of this system fastest, and return them.
+
+    Sums over several threads have other last bits than those of one, so a run that is resumed keeps
+    the threads that it had before.
+
+    Args:
+        simulation: whose step is timed.
+        before: the threads of the run that is resumed; None where they are not known.
+    """
+    if before is None or "OMP_NUM_THREADS" in os.environ or before > (os.cpu_count() or 1):
+        return use_fastest_threads(lambda: context_forces(simulation.context))
+    torch.set_num_threads(before)
+    return before
 
 
 def context_forces(context: Context) -> FloatArray:
-    """Return the forces on all atoms, (n_atoms, 3), kJ/mol/nm."""
-    forces = context.getState(forces=True).getForces(asNumpy=True)
+    """Return the potential's forces on all atoms, (n_atoms, 3), kJ/mol/nm."""
+    groups = context.getIntegrator().getIntegrationForceGroups()
+    forces = context.getState(forces=True, groups=groups).getForces(asNumpy=True)
     return np.asarray(forces.value_in_unit(unit.kilojoule_per_mole / unit.nanometer))
 
 
 def box_vectors(cell: FloatArray) -> list[Vec3]:
     """Return a cell (3, 3), Å, as OpenMM's box vectors, nm."""
     return [Vec3(*(row * NM_PER_ANGSTROM)) for row in cell]
-
-
-def noise_seed(seed: int, step: int) -> int:
-    """Return the seed of the thermostat's noise for a run that starts at a step.
-
-    A resumed run must not draw again the noise that it began with.
-    """
-    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0] >> 1)
-
-
-def _integrator(config: SimulateConfig, seed: int) -> Integrator:
-    timestep = config.timestep * PS_PER_FS
-    if config.ensemble == "nve":
-        return VerletIntegrator(timestep)
-    integrator = LangevinMiddleIntegrator(config.temperature, config.friction, timestep)
-    integrator.setRandomNumberSeed(seed)
-    return integrator

@@ -62,10 +62,6 @@ class RunFolder:
         return self.path / "state.xml"
 
     @property
-    def checkpoint(self) -> Path:
-        return self.path / "checkpoint.chk"
-
-    @property
     def record(self) -> Path:
         return self.path / "checkpoint.json"
 

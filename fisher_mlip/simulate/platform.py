@@ -31,4 +31,7 @@ def choose_platform(config: SimulateConfig) -> tuple[Platform, dict[str, str]]:
         raise InputError(f"platform '{name}' contradicts device '{config.device}'")
     precision = "double" if config.dtype == "float64" else "mixed"
     properties = {"Precision": precision} if name in ("CUDA", "OpenCL") else {}
+    if name == "CPU":
+        # OpenMM's own pair forces (an inner potential's) are else summed in any order.
+        properties = {"DeterministicForces": "true"}
     return Platform.getPlatformByName(name), properties

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from fisher_mlip.config import Config, SimulateConfig, parse_config
 from fisher_mlip.products import read_json, sha256_of_file
+from fisher_mlip.simulate.inner import OPLS
 from fisher_mlip.simulate.systems import READERS
 
 # A resume may ask for more steps; the model is compared by its content, not by its path.
@@ -39,10 +40,11 @@ class Segment(Config):
 
 
 class CheckpointRecord(JsonRecord):
-    """How far a run is, and the segments of its trajectory."""
+    """How far a run is, the segments of its trajectory, and torch's threads (None: not known)."""
 
     step: int = Field(ge=0)
     segments: list[Segment] = Field(min_length=1)
+    torch_threads: int | None = Field(None, ge=1)
 
 
 class Start(Config):
@@ -84,7 +86,8 @@ def names_file(system: str) -> bool:
 def files_of(config: SimulateConfig) -> dict[str, Path]:
     """Return the files that a run starts from beside the model, by their key."""
     system = config.system if names_file(config.system) else ""
-    given = {"system": system, "start_frames": config.start_frames}
+    inner = "" if config.inner == OPLS else config.inner
+    given = {"system": system, "start_frames": config.start_frames, "inner": inner}
     return {key: Path(name) for key, name in given.items() if name}
 
 

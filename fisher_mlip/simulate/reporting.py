@@ -6,9 +6,9 @@ from pathlib import Path
 from openmm.app import Simulation
 
 from fisher_mlip.config import SimulateConfig
-from fisher_mlip.data.frames import IntArray
 from fisher_mlip.export import Artefact
 from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.integrators import momentum_groups
 from fisher_mlip.simulate.systems import MolecularSystem
 from openmm_plugin import (
     LedgerReporter,
@@ -43,11 +43,6 @@ class RunReporters:
         for reporter in (self.ledger, self.molecules, self.trajectory):
             if reporter is not None:
                 reporter.close()
-
-
-def momentum_groups(molecular: MolecularSystem, config: SimulateConfig) -> IntArray | None:
-    """Return the groups of atoms whose momentum stays zero; None where a thermostat kicks all."""
-    return molecular.isolated_groups if config.ensemble == "nve" else None
 
 
 def attach_reporters(

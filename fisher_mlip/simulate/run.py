@@ -15,8 +15,6 @@ from fisher_mlip.products import (
 )
 from fisher_mlip.simulate.checkpoints import (
     Segments,
-    load_checkpoint,
-    read_segments,
     read_state,
     state_cell,
     write_checkpoint,
@@ -24,10 +22,10 @@ from fisher_mlip.simulate.checkpoints import (
 )
 from fisher_mlip.simulate.cutting import cut_rows, cut_trajectory
 from fisher_mlip.simulate.driving import Run, drive
-from fisher_mlip.simulate.engine import build_simulation, choose_threads, noise_seed, set_start
+from fisher_mlip.simulate.engine import build_simulation, choose_threads, set_start
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
 from fisher_mlip.simulate.progress import show_note
-from fisher_mlip.simulate.records import Segment, files_of
+from fisher_mlip.simulate.records import CheckpointRecord, Segment, files_of
 from fisher_mlip.simulate.reporting import attach_reporters
 from fisher_mlip.simulate.settings import check_resume, settled_config
 from fisher_mlip.simulate.summary import RunSummary
@@ -80,7 +78,7 @@ def _start(
     molecular = build_molecular_system(config, artefact.manifest.cutoff)
     if molecular.note:
         show_note(molecular.note)
-    simulation = build_simulation(molecular, artefact, config, noise_seed(config.seed, 0))
+    simulation = build_simulation(molecular, artefact, config, step=0)
     set_start(simulation, molecular, config)
     choose_threads(simulation)
     segments = [Segment(file=folder.segment(1).name, first_step=0)]
@@ -96,18 +94,18 @@ def _start(
 
 def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Run:
     """Rebuild the run at its last checkpoint and cut what was written after it."""
-    state = read_state(folder)
+    state, record = read_state(folder), CheckpointRecord.read(folder.record)
+    step = state.getStepCount()
     molecular = read_description(folder, state_cell(state))
-    seed = noise_seed(config.seed, state.getStepCount())
-    simulation = build_simulation(molecular, artefact, config, seed)
-    step = load_checkpoint(simulation, folder)
-    choose_threads(simulation)
+    simulation = build_simulation(molecular, artefact, config, step)
+    simulation.context.setState(state)
+    choose_threads(simulation, record.torch_threads)
     append = step > 0
     if append:
         cut_rows(folder.ledger, step, config.report_interval)
         if molecular.independent_molecules:
             cut_rows(folder.molecules, step, config.report_interval)
-    segments = _next_segments(config, folder, step)
+    segments = _next_segments(config, folder, record.segments, step)
     write_yaml(folder.config, config.model_dump())
     write_record(folder, step, segments)
     for stale in (folder.summary, folder.unstable):
@@ -120,9 +118,11 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     return Run(config, folder, identity, molecular, simulation, reporters, segments)
 
 
-def _next_segments(config: SimulateConfig, folder: RunFolder, step: int) -> Segments:
+def _next_segments(
+    config: SimulateConfig, folder: RunFolder, segments: Segments, step: int
+) -> Segments:
     """Cut the last segment back to the step and return the segments with a new one."""
-    segments = read_segments(folder)
+    segments = list(segments)
     last = segments[-1]
     interval = config.trajectory_interval
     frames = step // interval - last.first_step // interval

@@ -5,9 +5,10 @@ from typing import Any
 
 from fisher_mlip.config import SimulateConfig, parse_config, read_config, read_yaml
 from fisher_mlip.errors import InputError
-from fisher_mlip.export import Artefact
+from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.products import sha256_of_file
 from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.inner import OPLS
 from fisher_mlip.simulate.records import Reference, is_unchanged, names_file
 
 # No integrator follows a bond vibration with steps longer than this, fs.
@@ -61,11 +62,62 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
             f"dtype {config.dtype} was asked for, but '{artefact.path}' is {dtype}: export again "
             f"with --dtype {config.dtype}"
         )
+    _check_ensemble(config)
     start_frames = str(Path(config.start_frames).resolve()) if config.start_frames else ""
     values = {"dtype": dtype, "model": str(artefact.path.resolve()), "start_frames": start_frames}
+    if config.inner not in ("", OPLS):
+        values["inner"] = str(load_artefact(Path(config.inner)).path.resolve())
     if names_file(config.system):
         values["system"] = str(Path(config.system).resolve())
     return config.model_copy(update=values)
+
+
+def _check_ensemble(config: SimulateConfig) -> None:
+    """Check that the options of an ensemble go together.
+
+    Raises:
+        InputError: they do not.
+    """
+    if config.respa_steps > 1 and not config.inner:
+        raise InputError(
+            f"respa_steps {config.respa_steps} asks for a cheaper potential that takes them, found "
+            "no inner one: 'opls' or an exported model"
+        )
+    if config.inner and config.ensemble != "nve" and config.thermostat == "nose-hoover":
+        raise InputError(
+            "an inner potential goes with the ensemble nve or the thermostat langevin, found "
+            "nose-hoover"
+        )
+    if config.ensemble == "npt" and config.temperature == 0.0:
+        raise InputError("expected a temperature above 0 K for the ensemble npt, found 0")
+    if config.ensemble == "npt" and config.checkpoint_interval % config.barostat_interval:
+        raise InputError(
+            f"expected a checkpoint_interval that is a multiple of the barostat_interval "
+            f"{config.barostat_interval}, found {config.checkpoint_interval}: each checkpoint "
+            "begins the barostat's count anew"
+        )
+
+
+def goes_on(folder: Path, restart: str | None, *, resume: bool, overwrite: bool) -> bool:
+    """Return whether a run is to go on rather than to start.
+
+    Args:
+        folder: of the run.
+        restart: `auto`: go on where the folder has a run; None: as `resume` says.
+        resume: whether --resume was given.
+        overwrite: whether --overwrite was given.
+
+    Raises:
+        InputError: they contradict each other.
+    """
+    if restart is None:
+        return resume
+    if restart != "auto":
+        raise InputError(f"expected --restart auto, found --restart {restart}")
+    if resume or overwrite:
+        given = "--resume" if resume else "--overwrite"
+        raise InputError(f"expected --restart auto or {given}, found both")
+    return RunFolder(folder).record.exists()
 
 
 def check_resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> None:

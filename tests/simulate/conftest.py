@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from fisher_mlip.config import SimulateConfig
+from fisher_mlip.data import Frame, Frames, write_frames
+from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
 from fisher_mlip.export import Artefact, write_artefact
 from fisher_mlip.model import Checkpoint
 
@@ -39,6 +41,18 @@ def short_config(artefact: Artefact, **values: Any) -> SimulateConfig:
 def short(artefact: Artefact) -> MakeConfig:
     """Configurations of short runs, with given values changed."""
     return functools.partial(short_config, artefact)
+
+
+@pytest.fixture(scope="session")
+def ethanol_box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight ethanols on a grid in a periodic box that is a little triclinic."""
+    grid = np.indices((2, 2, 2)).reshape(3, -1).T * 6.0
+    positions = (ethanol_positions()[None] + grid[:, None]).reshape(-1, 3)
+    cell = np.array([[12.0, 0.0, 0.0], [1.0, 12.0, 0.0], [0.0, 0.5, 12.0]])
+    path = tmp_path_factory.mktemp("box") / "box.xyz"
+    numbers = np.tile(ATOMIC_NUMBERS, 8)
+    write_frames(path, Frames((Frame(numbers, positions, cell, np.ones(3, dtype=bool)),)))
+    return path
 
 
 def read_rows(path: Path) -> np.ndarray:

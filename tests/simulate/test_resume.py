@@ -115,17 +115,6 @@ def test_more_steps_after_the_end(short: MakeConfig, twenty_steps: Path, tmp_pat
         run_simulation(short(), run, resume=True)
 
 
-def test_resume_without_the_binary_checkpoint(
-    short: MakeConfig, twenty_steps: Path, tmp_path: Path
-) -> None:
-    """Elsewhere than where it was written, a binary checkpoint does not load: XML does."""
-    run = tmp_path / "run"
-    run_simulation(short(), run)
-    (run / "checkpoint.chk").write_bytes(b"of another machine")
-    run_simulation(short(steps=20), run, resume=True)
-    _assert_same_run(run, twenty_steps)
-
-
 @pytest.mark.parametrize("platform", ["Reference", "CPU"])
 def test_resumed_noise_is_not_the_first_noise_again(
     platform: str, short: MakeConfig, tmp_path: Path
@@ -153,8 +142,7 @@ def test_other_configurations_are_refused(
         run_simulation(short(steps=4, timestep=0.25), run, resume=True)
     with pytest.raises(InputError, match="is not the model"):
         run_simulation(short(steps=4, model=str(exploding.path)), run, resume=True)
-    for name in ("state.xml", "checkpoint.chk"):
-        (run / name).write_text("torn")
+    (run / "state.xml").write_text("torn")
     with pytest.raises(InputError, match="expected a state in"):
         run_simulation(short(steps=4), run, resume=True)
 

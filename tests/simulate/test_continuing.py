@@ -1,0 +1,142 @@
+"""A run that is killed and resumed is the uninterrupted one, bit for bit, in every ensemble."""
+
+from pathlib import Path
+from typing import Any
+
+import mdtraj
+import numpy as np
+import pytest
+from openmm.app import Simulation
+
+from fisher_mlip.config import SimulateConfig
+from fisher_mlip.simulate import driving, run_simulation
+
+from .conftest import MakeConfig
+
+STEPS = 20
+# None of them a multiple of another, and the barostat acts within a checkpoint's interval.
+INTERVALS = {"report_interval": 3, "trajectory_interval": 4, "checkpoint_interval": 6}
+ENSEMBLES: dict[str, dict[str, Any]] = {
+    "nve": {},
+    "langevin": {"ensemble": "nvt"},
+    "nose-hoover": {"ensemble": "nvt", "thermostat": "nose-hoover"},
+    "npt": {"ensemble": "npt"},
+    "npt-nose-hoover": {"ensemble": "npt", "thermostat": "nose-hoover"},
+    "respa": {"inner": "opls", "respa_steps": 2},
+    "respa-langevin": {"ensemble": "nvt", "inner": "opls", "respa_steps": 2},
+}
+
+
+class Killed(BaseException):
+    """Ends a process where it stands, as far as the files can tell."""
+
+
+def _killed_at(kills: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have runs end at the beginning of the given steps, once each."""
+    left, one_step = list(kills), driving._one_step
+
+    def step(simulation: Simulation) -> None:
+        if simulation.currentStep in left:
+            left.remove(simulation.currentStep)
+            raise Killed
+        one_step(simulation)
+
+    monkeypatch.setattr(driving, "_one_step", step)
+
+
+def _resumed(config: SimulateConfig, run: Path, kills: int) -> Path:
+    for attempt in range(kills):
+        with pytest.raises(Killed):
+            run_simulation(config, run, resume=attempt > 0)
+    assert run_simulation(config, run, resume=True).status == "finished"
+    return run
+
+
+def _content(run: Path) -> tuple[list[str], np.ndarray, str]:
+    """Return the ledger's rows without the speeds, the frames, and the last state."""
+    rows = [line.rsplit(",", 1)[0] for line in (run / "ledger.csv").read_text().splitlines()]
+    segments = sorted(run.glob("trajectory*.dcd"), key=lambda path: ("part" in path.name, path))
+    top = str(run / "topology.pdb")
+    frames = np.concatenate([mdtraj.load_dcd(str(path), top=top).xyz for path in segments])
+    return rows, frames, (run / "state.xml").read_text()
+
+
+def _assert_same(run: Path, whole: Path) -> None:
+    for found, expected in zip(_content(run), _content(whole), strict=True):
+        assert np.array_equal(found, expected)
+
+
+def _config(short: MakeConfig, name: str, platform: str, box: Path) -> SimulateConfig:
+    values = {**INTERVALS, **ENSEMBLES[name], "barostat_interval": 2, "platform": platform}
+    if name.startswith("npt"):
+        values["system"] = str(box)
+    return short(steps=STEPS, **values)
+
+
+@pytest.mark.parametrize("platform", ["Reference", "CPU"])
+@pytest.mark.parametrize("name", ENSEMBLES)
+def test_killed_twice(
+    name: str,
+    platform: str,
+    short: MakeConfig,
+    ethanol_box: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once between checkpoints and once at one, whose state is not yet on the disk."""
+    config = _config(short, name, platform, ethanol_box)
+    run_simulation(config, tmp_path / "whole")
+    _killed_at((9, 17), monkeypatch)
+    _assert_same(_resumed(config, tmp_path / "killed", kills=2), tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["langevin", "npt"])
+def test_noise_that_is_not_begun_anew_is_another_run(
+    name: str,
+    short: MakeConfig,
+    ethanol_box: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sabotage: an uninterrupted run whose noise goes on through its checkpoints."""
+    config = _config(short, name, "CPU", ethanol_box)
+    with monkeypatch.context() as careless:
+        careless.setattr(driving, "renew_noise", lambda *given: None)
+        run_simulation(config, tmp_path / "whole")
+    _killed_at((9,), monkeypatch)
+    run = _resumed(config, tmp_path / "killed", kills=1)
+    with pytest.raises(AssertionError):
+        _assert_same(run, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["nve", "langevin"])
+def test_interrupted_by_a_signal(
+    name: str,
+    short: MakeConfig,
+    ethanol_box: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without noise the interrupted step is kept, with noise the last regular checkpoint."""
+    config = _config(short, name, "CPU", ethanol_box)
+    run_simulation(config, tmp_path / "whole")
+    run = tmp_path / "run"
+    one_step = driving._one_step
+
+    def step(simulation: Simulation) -> None:
+        one_step(simulation)
+        if simulation.currentStep == 8:
+            import os
+            import signal
+
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driving, "_one_step", step)
+        assert run_simulation(config, run).status == "interrupted"
+    from fisher_mlip.simulate.checkpoints import read_state
+    from fisher_mlip.simulate.folder import RunFolder
+
+    assert read_state(RunFolder(run)).getStepCount() == (8 if name == "nve" else 6)
+    run_simulation(config, run, resume=True)
+    _assert_same(run, tmp_path / "whole")
