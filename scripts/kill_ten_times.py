@@ -10,6 +10,7 @@ status is 1 where they are not.
 
 import argparse
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,18 +31,21 @@ def main() -> None:
     options = parse_options()
     command = [
         *(sys.executable, "-m", "fisher_mlip", "simulate", str(options.model)),
-        *("--steps", str(options.steps), "--report-interval", "1", *options.given),
+        *("--report-interval", "1", "--restart", "auto", *options.given),
     ]
     whole, killed = options.output / "whole", options.output / "killed"
-    subprocess.run([*command, "-o", str(whole)], check=True, stdout=subprocess.DEVNULL)
+    # Both go on from one first step: a liquid is not packed and equilibrated twice to the last bit.
+    finish([*command, "--steps", "1"], whole)
+    shutil.copytree(whole, killed)
+    command += ["--steps", str(options.steps)]
+    finish(command, whole)
     generator = np.random.default_rng(options.seed)
-    targets = np.sort(generator.integers(0, options.steps, options.kills))
+    targets = np.sort(generator.integers(1, options.steps, options.kills))
     at_kill = []
     for target in targets:
         delay = float(generator.uniform(0.0, options.longest_delay))
         at_kill.append(kill_at(command, killed, int(target), delay))
-    last = [*command, "-o", str(killed), "--restart", "auto"]
-    subprocess.run(last, check=True, stdout=subprocess.DEVNULL)
+    finish(command, killed)
     result = {
         "kills": options.kills,
         "steps": options.steps,
@@ -54,10 +58,15 @@ def main() -> None:
     sys.exit(0 if all(result[key] for key in ("same_rows", "same_frames", "same_state")) else 1)
 
 
+def finish(command: list[str], run: Path) -> None:
+    """Start or go on with the run and let it end."""
+    subprocess.run([*command, "-o", str(run)], check=True, stdout=subprocess.DEVNULL)
+
+
 def kill_at(command: list[str], run: Path, target: int, delay: float) -> int:
     """Start or go on with the run, kill it some time after a step, return its last row's step."""
     process = subprocess.Popen(
-        [*command, "-o", str(run), "--restart", "auto"],
+        [*command, "-o", str(run)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -141,9 +141,9 @@ def read_description(folder: RunFolder, box: FloatArray) -> MolecularSystem:
     if cell is not None:
         topology.setPeriodicBoxVectors(box_vectors(cell))
     positions = np.zeros((len(atoms), 3))
-    first = None if reference.cell is None else np.array(reference.cell)
+    first_cell = None if reference.cell is None else np.array(reference.cell)
     independent = reference.independent_molecules
-    return MolecularSystem(topology, positions, cell, independent, first_cell=first)
+    return MolecularSystem(topology, positions, cell, independent, first_cell=first_cell)
 
 
 def write_pdb(path: Path, topology: Topology, positions: FloatArray, remark: str = "") -> None:
