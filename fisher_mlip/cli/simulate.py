@@ -37,9 +37,7 @@ def simulate(
     ] = None,
     ensemble: Annotated[
         str | None,
-        typer.Option(
-            help="'nve' (Verlet), 'nvt' or 'npt' (Monte Carlo barostat). Default: nve."
-        ),
+        typer.Option(help="'nve' (Verlet), 'nvt' or 'npt' (Monte Carlo barostat). Default: nve."),
     ] = None,
     thermostat: Annotated[
         str | None,

@@ -16,7 +16,7 @@ from fisher_mlip.interruption import Interruption, noted_interruption
 from fisher_mlip.products import folder_identity
 from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
 from fisher_mlip.simulate.folder import RunFolder, write_pdb
-from fisher_mlip.simulate.integrators import has_noise, momentum_groups, renew_noise
+from fisher_mlip.simulate.integrators import begins_anew, momentum_groups, renew
 from fisher_mlip.simulate.progress import shown_progress
 from fisher_mlip.simulate.reporting import RunReporters
 from fisher_mlip.simulate.summary import RunSummary, Status
@@ -106,12 +106,12 @@ def _step_to_end(run: Run, interruption: Interruption) -> None:
             if step % run.config.checkpoint_interval == 0:
                 run.save()
                 if step < steps:
-                    renew_noise(simulation, run.config)
+                    renew(simulation, run.config)
             done = step - first_step
             show(step, _ns_per_day(run.config, done, time.perf_counter() - start))
-    # With noise a checkpoint begins it anew: one out of turn would change where the run goes, so
-    # that an interrupted run keeps its last regular one.
-    if simulation.currentStep >= steps or not has_noise(run.config):
+    # Where a checkpoint begins noise anew, one out of turn would change where the run goes: an
+    # interrupted run keeps its last regular one.
+    if simulation.currentStep >= steps or not begins_anew(run.config):
         run.save()
 
 

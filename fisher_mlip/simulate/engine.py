@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import torch
-from openmm import Context, System, Vec3, unit
+from openmm import Context, Force, System, Vec3, unit
 from openmm.app import Simulation
 
 from fisher_mlip.config import SimulateConfig
@@ -49,14 +49,7 @@ def build_simulation(
         system.addParticle(float(mass))
     if molecular.cell is not None:
         system.setDefaultPeriodicBoxVectors(*box_vectors(molecular.cell))
-    force = torch_force(
-        artefact,
-        molecular.topology,
-        periodic=molecular.is_periodic,
-        skin=config.skin,
-        independent_molecules=molecular.independent_molecules,
-    )
-    system.addForce(force)
+    system.addForce(potential_force(molecular, artefact, config))
     system.addForce(molecule_bonds(molecular.topology))
     add_inner_forces(system, molecular, config)
     add_ensemble(system, config)
@@ -64,6 +57,19 @@ def build_simulation(
     integrator = make_integrator(config)
     seed_noise(system, integrator, config, step)
     return Simulation(molecular.topology, system, integrator, platform, properties)
+
+
+def potential_force(
+    molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig
+) -> Force:
+    """Return the potential as a force on all atoms."""
+    return torch_force(
+        artefact,
+        molecular.topology,
+        periodic=molecular.is_periodic,
+        skin=config.skin,
+        independent_molecules=molecular.independent_molecules,
+    )
 
 
 def check_ensemble(molecular: MolecularSystem, config: SimulateConfig) -> None:

@@ -96,6 +96,7 @@ def write_description(
         n_molecules=int(molecules.max()) + 1,
         independent_molecules=molecular.independent_molecules,
         periodic=molecular.is_periodic,
+        cell=None if molecular.cell is None else molecular.cell.tolist(),
         molecule_index=molecules.tolist(),
         masses=molecular.masses.tolist(),
         symbols=[atom.element.symbol for atom in atoms],
@@ -140,7 +141,9 @@ def read_description(folder: RunFolder, box: FloatArray) -> MolecularSystem:
     if cell is not None:
         topology.setPeriodicBoxVectors(box_vectors(cell))
     positions = np.zeros((len(atoms), 3))
-    return MolecularSystem(topology, positions, cell, reference.independent_molecules)
+    first_cell = None if reference.cell is None else np.array(reference.cell)
+    independent = reference.independent_molecules
+    return MolecularSystem(topology, positions, cell, independent, first_cell=first_cell)
 
 
 def write_pdb(path: Path, topology: Topology, positions: FloatArray, remark: str = "") -> None:

@@ -51,8 +51,10 @@ def _opls_forces(molecular: MolecularSystem) -> list[Force]:
     if molecular.independent_molecules:
         classical = independent_system(molecules)
     else:
+        # The cutoff follows a small box: that of the start, so that it stays in a run's resumes.
+        first = molecular.cell if molecular.first_cell is None else molecular.first_cell
         classical = reference_system(
-            molecules, molecular.cell, cutoff=_CUTOFF, ewald_tolerance=_EWALD_TOLERANCE
+            molecules, first, cutoff=_CUTOFF, ewald_tolerance=_EWALD_TOLERANCE
         )
     forces = [force for force in classical.getForces() if not isinstance(force, CMMotionRemover)]
     return [copy.deepcopy(force) for force in forces]

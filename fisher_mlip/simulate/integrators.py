@@ -31,9 +31,13 @@ def is_nose_hoover(config: SimulateConfig) -> bool:
     return config.ensemble != "nve" and config.thermostat == "nose-hoover"
 
 
-def has_noise(config: SimulateConfig) -> bool:
-    """Return whether random numbers decide where a run goes."""
-    return is_langevin(config) or config.ensemble == "npt"
+def begins_anew(config: SimulateConfig) -> bool:
+    """Return whether checkpoints begin anew what decides where a run goes and no State holds.
+
+    That is the noise, and of an inner potential the neighbor list that OpenMM's pair forces keep
+    between steps, whose order their float32 sums follow.
+    """
+    return is_langevin(config) or config.ensemble == "npt" or bool(config.inner)
 
 
 def starts_half_a_step_back(config: SimulateConfig) -> bool:
@@ -106,13 +110,13 @@ def noise_seeds(seed: int, step: int) -> tuple[int, int]:
     return first, second
 
 
-def renew_noise(simulation: Simulation, config: SimulateConfig) -> None:
-    """Begin the noise anew at a checkpoint, just as a run that is resumed there begins.
+def renew(simulation: Simulation, config: SimulateConfig) -> None:
+    """Begin a run anew at its checkpoint, just as one that is resumed there begins.
 
     The barostat takes its first step from the System's default box (1 % of its volume), so that is
-    set to the box of the moment. A run without noise is left alone.
+    set to the box of the moment. A run of which a State holds everything is left alone.
     """
-    if not has_noise(config):
+    if not begins_anew(config):
         return
     context = simulation.context
     state = complete_state(simulation)

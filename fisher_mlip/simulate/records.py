@@ -60,12 +60,13 @@ class Start(Config):
 
 
 class Reference(JsonRecord):
-    """What does not change during a run; arrays are as long as its atoms."""
+    """What does not change during a run; arrays are as long as its atoms, the cell is the first."""
 
     n_atoms: int
     n_molecules: int
     independent_molecules: bool
     periodic: bool
+    cell: list[list[float]] | None = None
     molecule_index: list[int]
     masses: list[float]
     symbols: list[str]

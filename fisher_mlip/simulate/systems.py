@@ -46,6 +46,7 @@ class MolecularSystem:
         cell: (3, 3), Å, rows are vectors; None where not periodic.
         independent_molecules: whether molecules do not see each other.
         note: what was added to what the file says, in words; "" for nothing.
+        first_cell: of a run that is resumed, the cell that it was started with.
     """
 
     topology: Topology
@@ -53,6 +54,7 @@ class MolecularSystem:
     cell: FloatArray | None
     independent_molecules: bool
     note: str = ""
+    first_cell: FloatArray | None = None
 
     @property
     def is_periodic(self) -> bool:

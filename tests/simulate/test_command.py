@@ -34,6 +34,19 @@ def test_run_and_resume(artefact: Artefact, tmp_path: Path) -> None:
     assert read_rows(run / "ledger.csv")[:, 0].tolist() == [0, 2, 4, 6, 8]
 
 
+def test_restart_auto_starts_then_goes_on(artefact: Artefact, tmp_path: Path) -> None:
+    """One command line for a queue: it starts a run, goes on with it, and lets it be at its end."""
+    run = tmp_path / "run"
+    line = [artefact.path, *SHORT, "--timestep", 0.5, "-o", run, "--restart", "auto"]
+    for steps in (4, 8, 8):
+        done = _simulate(*line, "--steps", steps)
+        assert done.exit_code == 0, done.output
+        assert read_rows(run / "ledger.csv")[:, 0].tolist() == list(range(0, steps + 1, 2))
+    other = _simulate(artefact.path, *SHORT, "-o", run, "--restart", "auto")
+    assert other.exit_code != 0
+    assert "was run with timestep 0.5, resumed with 1.0" in " ".join(other.output.split())
+
+
 def test_options_win_over_the_file(artefact: Artefact, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     content = {"model": str(artefact.path), "molecules": 1, "steps": 6, "platform": "Reference"}
@@ -54,7 +67,11 @@ def test_an_explosion_exits_with_3(exploding: Artefact, tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         (["--dtype", "float32"], "export again with --dtype float32"),
-        (["--ensemble", "npt"], "'ensemble' in the options: input should be 'nve' or 'nvt'"),
+        (["--ensemble", "npv"], "'ensemble' in the options: input should be 'nve', 'nvt' or 'npt'"),
+        (["--ensemble", "npt"], "expected a periodic system for the ensemble npt"),
+        (["--restart", "always"], "expected --restart auto, found --restart always"),
+        (["--restart", "auto", "--resume"], "expected --restart auto or --resume, found both"),
+        (["--restart", "auto", "--overwrite"], "expected --restart auto or --overwrite"),
         (["--steps", "0"], "'steps' in the options"),
         (["--timestep", "-1"], "'timestep' in the options"),
         (["--config", "absent.yaml"], "expected a file 'absent.yaml'"),

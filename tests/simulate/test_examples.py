@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 
 from fisher_mlip.export import Artefact
+from fisher_mlip.openmm_ml import FisherPotentialFactory
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.mark.parametrize("name", ["openmm_gas", "openmm_liquid"])
+NAMES = ["openmm_gas", "openmm_liquid", "openmm_liquid_npt", "openmm_ml_mixed"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_smoke(
     name: str, artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name == "openmm_ml_mixed":
+        openmmml = pytest.importorskip("openmmml", reason="openmm-ml is not installed")
+        # The entry point may be older than the tree in a checkout.
+        openmmml.MLPotential.registerImplFactory("fisher-mlip", FisherPotentialFactory())
     arguments = [name, str(artefact.path), "--smoke", "-o", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")

@@ -30,18 +30,19 @@ import sys
 from pathlib import Path
 from fisher_mlip.config import SimulateConfig, read_config
 from fisher_mlip.simulate import run_simulation
-run_simulation(read_config(Path(sys.argv[1]), SimulateConfig), Path(sys.argv[2]))
+run = Path(sys.argv[2])
+run_simulation(read_config(Path(sys.argv[1]), SimulateConfig), run, resume=run.exists())
 """
 
 
-def _kill_in_the_middle(config: SimulateConfig, run: Path) -> None:
-    """Start a run in another process and kill it some steps after a checkpoint."""
+def _kill_after(rows: int, config: SimulateConfig, run: Path) -> None:
+    """Start a run in another process, or go on with it, and kill it after some rows."""
     config_path = run.with_suffix(".yaml")
     write_yaml(config_path, config.model_dump(exclude_unset=True))
     process = subprocess.Popen([sys.executable, "-c", RUN, str(config_path), str(run)])
     deadline = time.monotonic() + 120
     ledger = run / "ledger.csv"
-    while not (ledger.exists() and len(ledger.read_bytes().splitlines()) > 8):
+    while not (ledger.exists() and len(ledger.read_bytes().splitlines()) > rows):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -64,23 +65,24 @@ def _assert_same_run(run: Path, whole: Path) -> None:
     np.testing.assert_allclose(_frames(run), _frames(whole), atol=1e-6)
 
 
-def test_killed_and_resumed_is_the_uninterrupted_run(short: MakeConfig, tmp_path: Path) -> None:
+def test_killed_twice_is_the_uninterrupted_run(short: MakeConfig, tmp_path: Path) -> None:
     """The report interval of 3, the trajectory's of 4 and the checkpoint's of 10 never agree."""
     values = {"report_interval": 3, "trajectory_interval": 4, "checkpoint_interval": 10}
     config = short(steps=200, **values)
     run = tmp_path / "killed"
-    _kill_in_the_middle(config, run)
+    for rows in (8, 30):
+        _kill_after(rows, config, run)
     step = json.loads((run / "checkpoint.json").read_text())["step"]
     assert 0 < step < 200
     with (run / "ledger.csv").open("a") as ledger:
         ledger.write("199,0.09")
-    with (run / "trajectory.dcd").open("ab") as trajectory:
+    with (run / "trajectory.part0002.dcd").open("ab") as trajectory:
         trajectory.write(b"\x48\x00\x00")
     summary = run_simulation(config, run, resume=True)
     assert summary.status == "finished"
     whole = tmp_path / "whole"
     run_simulation(config, whole)
-    assert (run / "trajectory.part0002.dcd").exists()
+    assert (run / "trajectory.part0003.dcd").exists()
     _assert_same_run(run, whole)
     rows = (run / "ledger.csv").read_text().splitlines(keepends=True)
     for sabotaged in ([*rows[:9], *rows[8:]], [*rows[:8], *rows[9:]]):
