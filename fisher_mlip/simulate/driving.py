@@ -3,7 +3,7 @@
 import errno
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,20 @@ from fisher_mlip.interruption import Interruption, noted_interruption
 from fisher_mlip.products import folder_identity
 from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
 from fisher_mlip.simulate.folder import RunFolder, write_pdb
-from fisher_mlip.simulate.progress import shown_progress
+from fisher_mlip.simulate.progress import show_note, shown_progress
 from fisher_mlip.simulate.reporting import RunReporters, momentum_groups
+from fisher_mlip.simulate.rewinding import keep_good_state, plan_rewind, read_rewinds
 from fisher_mlip.simulate.summary import RunSummary, Status
 from fisher_mlip.simulate.systems import MolecularSystem
 from openmm_plugin.kinetics import atomic_degrees_of_freedom
+from openmm_plugin.watch import InstabilityError, read_alarms
 
 NS_PER_FS = 1e-6
 SECONDS_PER_DAY = 86400.0
-ROLES = ("config", "topology", "reference", "ledger", "molecules", "state", "checkpoint")
+ROLES = (
+    *("config", "topology", "reference", "ledger", "molecules", "uncertainty", "watch", "alarms"),
+    *("state", "checkpoint"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +70,17 @@ class Run:
         """Write a checkpoint that no row on the disk falls short of."""
         self.check_folder()
         self.reporters.sync()
+        step = self.simulation.currentStep
+        self.reporters.save_memory(self.folder, step)
         write_checkpoint(self.simulation, self.folder, self.segments)
+        keep_good_state(self.folder, step, self.config)
 
 
-def drive(run: Run) -> RunSummary:
-    """Step a run to `config.steps`, to a wish to stop, or until a number is not finite.
+def drive(run: Run) -> RunSummary | None:
+    """Step a run to `config.steps`, to a wish to stop, an alarm, or a number that is not finite.
+
+    Returns:
+        The outcome; None where an alarm has planned a rewind, which a resume of the run does.
 
     Raises:
         OSError: the disk is full or failed, or the run folder is gone.
@@ -82,7 +93,15 @@ def drive(run: Run) -> RunSummary:
             _step_to_end(run, interruption)
         if interruption.wanted and run.simulation.currentStep < run.config.steps:
             status, message = "interrupted", "a signal asked the run to stop"
+    except InstabilityError as failure:
+        run.reporters.sync()
+        if _is_rewound(run, failure.alarm.criterion):
+            return None
+        status, message = "alarm", str(failure)
     except UnstableRunError as failure:
+        criterion = _note_nonfinite(run)
+        if _is_rewound(run, criterion):
+            return None
         status, message = "unstable", str(failure)
         _write_unstable(run, message)
     except FileNotFoundError:
@@ -115,6 +134,26 @@ def _one_step(simulation: Simulation) -> None:
         if "nan" not in str(failure).lower():
             raise
         raise UnstableRunError(f"OpenMM at step {simulation.currentStep}: {failure}") from failure
+
+
+def _note_nonfinite(run: Run) -> str:
+    """Have the alarm of a blow-up written, and return its criterion."""
+    run.check_folder()
+    watch = run.reporters.watch
+    return watch.note_nonfinite(run.simulation).criterion if watch is not None else ""
+
+
+def _is_rewound(run: Run, criterion: str) -> bool:
+    """Plan a rewind where an alarm shall have one and may; say so."""
+    config, step = run.config, run.simulation.currentStep
+    if config.on_alarm != "rewind" or not plan_rewind(run.folder, step, criterion, config):
+        return False
+    rewinds = read_rewinds(run.folder).rewinds
+    show_note(
+        f"rewound from step {step} to step {rewinds[-1].step} with new velocities "
+        f"({len(rewinds)} of at most {config.watch.rewinds} rewinds)"
+    )
+    return True
 
 
 def _write_unstable(run: Run, message: str) -> None:
@@ -154,6 +193,8 @@ def _summarize(
         dtype=str(run.config.dtype),
         degrees_of_freedom=float(freedom.sum()),
         paths=_paths(run),
+        alarms=[asdict(alarm) for alarm in read_alarms(run.folder.alarms)],
+        rewinds=len(read_rewinds(run.folder).rewinds),
     )
 
 

@@ -22,16 +22,26 @@ from fisher_mlip.simulate.checkpoints import (
     write_checkpoint,
     write_record,
 )
-from fisher_mlip.simulate.cutting import cut_rows, cut_trajectory
+from fisher_mlip.simulate.cutting import cut_tables, cut_trajectory
 from fisher_mlip.simulate.driving import Run, drive
 from fisher_mlip.simulate.engine import build_simulation, choose_threads, noise_seed, set_start
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
 from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.records import Segment, files_of
 from fisher_mlip.simulate.reporting import attach_reporters
+from fisher_mlip.simulate.rewinding import (
+    close_rewind,
+    forget_later_states,
+    keep_good_state,
+    place_pending,
+    read_rewinds,
+    redraw_velocities,
+    seed_of,
+)
 from fisher_mlip.simulate.settings import check_resume, settled_config
 from fisher_mlip.simulate.summary import RunSummary
 from fisher_mlip.simulate.systems import build_molecular_system
+from openmm_plugin.watch import cut_alarms
 
 
 def run_simulation(
@@ -62,11 +72,11 @@ def run_simulation(
     if not resume:
         run = _start(config, artefact, place, overwrite=overwrite)
         with place.locked():
-            return _finish(run)
+            return _finish(run, artefact)
     check_resume(config, artefact, place)
     with place.locked():
         done = _finished_summary(config, place)
-        return done if done is not None else _finish(_resume(config, artefact, place))
+        return done if done is not None else _finish(_resume(config, artefact, place), artefact)
 
 
 def _start(
@@ -87,6 +97,7 @@ def _start(
     with whole_folder(folder.path, overwrite=overwrite) as partial:
         write_description(RunFolder(partial), molecular, artefact, config)
         write_checkpoint(simulation, RunFolder(partial), segments)
+        keep_good_state(RunFolder(partial), 0, config)
     reporters = attach_reporters(
         simulation, molecular, artefact, config, folder, folder.segment(1), append=False
     )
@@ -95,21 +106,30 @@ def _start(
 
 
 def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Run:
-    """Rebuild the run at its last checkpoint and cut what was written after it."""
+    """Rebuild the run at its last checkpoint, or at the state of a pending rewind, and cut what was
+    written after it."""
+    is_rewinding = place_pending(folder)
+    rewinds = len(read_rewinds(folder).rewinds)
     state = read_state(folder)
     molecular = read_description(folder, state_cell(state))
-    seed = noise_seed(config.seed, state.getStepCount())
+    seed = noise_seed(seed_of(config, rewinds), state.getStepCount())
     simulation = build_simulation(molecular, artefact, config, seed)
     step = load_checkpoint(simulation, folder)
     choose_threads(simulation)
     append = step > 0
     if append:
-        cut_rows(folder.ledger, step, config.report_interval)
-        if molecular.independent_molecules:
-            cut_rows(folder.molecules, step, config.report_interval)
+        cut_tables(folder, config, step, has_molecules=molecular.independent_molecules)
+    cut_alarms(folder.alarms, step, rewinds)
+    forget_later_states(folder, step)
     segments = _next_segments(config, folder, step)
     write_yaml(folder.config, config.model_dump())
     write_record(folder, step, segments)
+    if is_rewinding:
+        redraw_velocities(simulation, molecular, config, rewinds)
+        write_checkpoint(simulation, folder, segments)
+        close_rewind(folder)
+    elif state.getStepCount() == step:
+        keep_good_state(folder, step, config)
     for stale in (folder.summary, folder.unstable):
         stale.unlink(missing_ok=True)
     segment = folder.path / segments[-1].file
@@ -121,8 +141,10 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
 
 
 def _next_segments(config: SimulateConfig, folder: RunFolder, step: int) -> Segments:
-    """Cut the last segment back to the step and return the segments with a new one."""
+    """Cut the segments back to the step and return them with a new one."""
     segments = read_segments(folder)
+    while segments[-1].first_step > step:
+        (folder.path / segments.pop().file).unlink(missing_ok=True)
     last = segments[-1]
     interval = config.trajectory_interval
     frames = step // interval - last.first_step // interval
@@ -133,13 +155,21 @@ def _next_segments(config: SimulateConfig, folder: RunFolder, step: int) -> Segm
     return segments
 
 
-def _finish(run: Run) -> RunSummary:
-    try:
-        summary = drive(run)
-    finally:
-        run.reporters.close()
+def _finish(run: Run, artefact: Artefact) -> RunSummary:
+    """Drive a run, through its rewinds, to its summary."""
+    summary = _drive_and_close(run)
+    while summary is None:
+        run = _resume(run.config, artefact, run.folder)
+        summary = _drive_and_close(run)
     write_summary(run.folder.path, summary.as_dict())
     return summary
+
+
+def _drive_and_close(run: Run) -> RunSummary | None:
+    try:
+        return drive(run)
+    finally:
+        run.reporters.close()
 
 
 def _finished_summary(config: SimulateConfig, folder: RunFolder) -> RunSummary | None:
