@@ -31,7 +31,7 @@ class IntermolecularDistance(Criterion):
     name = "intermolecular distance"
     unit = "Å"
 
-    def __init__(self, topology: Topology, threshold: float = 1.2, *, reach: float = 2.2) -> None:
+    def __init__(self, topology: Topology, threshold: float = 1.2, *, reach: float = 1.6) -> None:
         super().__init__(threshold)
         self._molecules = molecule_index(topology)
         self._reach = max(reach, threshold)
@@ -99,13 +99,15 @@ def _with_images(
     fractions -= np.floor(fractions)
     # Distance between faces: 1 / |column of the inverse|.
     margins = reach * np.linalg.norm(inverse, axis=0)
+    is_at_face = ((fractions <= margins) | (fractions >= 1.0 - margins)).any(axis=1)
+    at_face, atoms = fractions[is_at_face], np.flatnonzero(is_at_face)
     spans = [range(-int(np.ceil(margin)), int(np.ceil(margin)) + 1) for margin in margins]
     parts, owners = [fractions], [np.arange(len(fractions))]
     for shift in itertools.product(*spans):
         if shift <= (0, 0, 0):
             continue
-        moved = fractions + shift
+        moved = at_face + shift
         is_near = ((moved >= -margins) & (moved <= 1.0 + margins)).all(axis=1)
         parts.append(moved[is_near])
-        owners.append(np.flatnonzero(is_near))
+        owners.append(atoms[is_near])
     return np.concatenate(parts) @ cell, np.concatenate(owners)
