@@ -41,6 +41,7 @@ from fisher_mlip.simulate.rewinding import (
 from fisher_mlip.simulate.settings import check_resume, settled_config
 from fisher_mlip.simulate.summary import RunSummary
 from fisher_mlip.simulate.systems import build_molecular_system
+from fisher_mlip.simulate.watching import criteria_of
 from openmm_plugin.watch import cut_alarms
 
 
@@ -90,6 +91,8 @@ def _start(
     molecular = build_molecular_system(config, artefact.manifest.cutoff)
     if molecular.note:
         show_note(molecular.note)
+    # Bounds that do not fit the system are told before there is a folder.
+    criteria_of(molecular, config, None)
     simulation = build_simulation(molecular, artefact, config, noise_seed(config.seed, 0))
     set_start(simulation, molecular, config)
     choose_threads(simulation)

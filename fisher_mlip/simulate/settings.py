@@ -78,6 +78,11 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
         "start_frames": start_frames,
     }
     _check_watch(config)
+    if config.uncertainty_interval and artefact.manifest.sampled_heads == 0:
+        raise InputError(
+            f"'{artefact.path}' carries no sampled heads: expected one of a finetuned model for "
+            "an uncertainty_interval"
+        )
     if config.watch.rdf_reference:
         reference = str(Path(config.watch.rdf_reference).resolve())
         values["watch"] = config.watch.changed(rdf_reference=reference)

@@ -6,6 +6,7 @@ from openmm.app import Simulation
 
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import IntArray
+from fisher_mlip.errors import InputError
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.rewinding import read_memory, read_rewinds
@@ -65,7 +66,11 @@ def make_watch(
 def criteria_of(
     molecular: MolecularSystem, config: SimulateConfig, uncertainty: UncertaintyReporter | None
 ) -> list[Criterion]:
-    """Return the criteria of a run."""
+    """Return the criteria of a run.
+
+    Raises:
+        InputError: a reference of g(r) that does not fit the system.
+    """
     watch = config.watch
     criteria = standard_criteria(
         molecular.topology,
@@ -81,6 +86,8 @@ def criteria_of(
         window_ps=watch.window_ps,
     )
     if watch.rdf_reference and watch.rdf_error:
+        if not molecular.is_periodic:
+            raise InputError("an rdf_reference needs a periodic system, found one that is not")
         reference = RadialReference.read(Path(watch.rdf_reference))
         criteria.append(
             RadialError(

@@ -82,7 +82,7 @@ def test_a_bound_that_is_not_passed_is_silent(
 def test_a_stop_raises_after_the_row(springs: MakeSprings, tmp_path: Path) -> None:
     simulation = flying(springs)
     simulation.reporters.append(watch(tmp_path, 4.5, action="stop"))
-    with pytest.raises(InstabilityError, match="distance gone is .* at step 5") as told:
+    with pytest.raises(InstabilityError, match=r"distance gone is .* at step 5") as told:
         simulation.step(8)
     assert isinstance(told.value, UnstableRunError)
     assert told.value.alarm == read_alarms(tmp_path / "alarms.csv")[0]

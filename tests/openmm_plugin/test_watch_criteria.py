@@ -126,7 +126,7 @@ def _gap(first: np.ndarray, second: np.ndarray, gap: float) -> float:
     """Return how far up the second molecule must go to be that far from the first."""
     heights = np.linspace(10.0, 0.0, 5001)
     for height in heights:
-        moved = second + [0.0, 0.0, height]
+        moved = second + np.array([0.0, 0.0, height])
         if np.linalg.norm(first[:, None] - moved[None], axis=2).min() <= gap:
             return float(height)
     raise AssertionError
@@ -240,7 +240,7 @@ def test_kinds_of_bond() -> None:
 def test_an_unknown_reference_is_refused(tmp_path: Any) -> None:
     from openmm_plugin.watch import RadialReference
 
-    with pytest.raises(InputError, match="expected an .npz"):
+    with pytest.raises(InputError, match=r"expected an \.npz"):
         RadialReference.read(tmp_path / "absent.npz")
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(InputError, match="expected rising 'edges'"):
