@@ -49,7 +49,10 @@ def main() -> None:
     simulation.step(options.steps)
 
     rows = np.loadtxt(ledger, delimiter=",", ndmin=2)
-    temperature, density = rows[:, 5], rows[:, -3]
+    columns = ledger.read_text().splitlines()[0].strip("#").replace('"', "").split(",")
+    temperature, density = (
+        rows[:, columns.index(name)] for name in ("Temperature (K)", "Density (g/mL)")
+    )
     print(f"temperature {temperature[len(rows) // 4 :].mean():.1f} K")
     print(f"density {density[0]:.3f} g/mL -> {density[-1]:.3f} g/mL")
     print(f"wrote {ledger}\nwrote {trajectory}")

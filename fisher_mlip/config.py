@@ -107,6 +107,53 @@ class TrainConfig(Config):
     device: DeviceName = "auto"
 
 
+class WatchConfig(Config):
+    """What a run is watched for; a bound of 0 leaves its criterion out.
+
+    Attributes:
+        enabled: whether there is a watch.
+        interval: steps between looks at positions and velocities. Forces and energies are looked at
+            where a ledger row falls on a look.
+        frames: looks that are kept and written at an alarm.
+        bond_deviation: largest deviation of a bond from its length at the start, Å.
+        intermolecular_distance: shortest between atoms of different molecules, Å.
+        largest_force: on an atom, eV/Å.
+        temperature_ratio: largest temperature over the target, chance aside.
+        energy_change: largest change of the total energy in NVE, eV/atom.
+        equipartition: largest relative deviation of an element's mean temperature, chance aside.
+        window_ps: length of the windows of means, ps.
+        rdf_reference: .npz of g(r) by pair of elements; "" for none.
+        rdf_error: largest integral of |g - g_ref| over a window, Å.
+        rdf_interval: steps between the frames of g(r).
+        uncertainty: largest force uncertainty, eV/Å, at the rows of `uncertainty.csv`.
+        rewinds: how often a run may be rewound before an alarm stops it.
+        rewind_steps: a rewind goes to a checkpoint at least this many steps before the alarm; 0:
+            before the frames that are kept.
+    """
+
+    enabled: bool = True
+    interval: int = Field(10, ge=1)
+    frames: int = Field(5, ge=1, le=1000)
+    bond_deviation: float = Field(0.5, ge=0.0)
+    intermolecular_distance: float = Field(1.2, ge=0.0, le=10.0)
+    largest_force: float = Field(50.0, ge=0.0)
+    temperature_ratio: float = Field(2.0, ge=0.0)
+    energy_change: float = Field(0.05, ge=0.0)
+    equipartition: float = Field(0.5, ge=0.0)
+    window_ps: float = Field(1.0, gt=0.0)
+    rdf_reference: str = ""
+    rdf_error: float = Field(3.0, ge=0.0)
+    rdf_interval: int = Field(50, ge=1)
+    uncertainty: float = Field(0.0, ge=0.0)
+    rewinds: int = Field(3, ge=0)
+    rewind_steps: int = Field(0, ge=0)
+
+    @property
+    def margin(self) -> int:
+        """Steps before an alarm in which no state is taken for good."""
+        return self.rewind_steps or self.frames * self.interval
+
+
 class SimulateConfig(Config):
     """One OpenMM run.
 
@@ -134,6 +181,12 @@ class SimulateConfig(Config):
         trust_units: leave out the check that a system's file looks like Å.
         platform: OpenMM platform, or `auto`.
         dtype: of the model; None takes the artefact's own, another than that is refused.
+        uncertainty_interval: steps between rows of `uncertainty.csv`, each as dear as some 12 to 32
+            steps; 0 for none.
+        watch: bounds of the instability watch.
+        on_alarm: what an alarm does: `warn` writes it down and goes on, since a bound that does not
+            fit a system must not cost a run; `stop` ends the run; `rewind` goes on from a state
+            before it with new velocities.
     """
 
     model: str
@@ -160,6 +213,9 @@ class SimulateConfig(Config):
     seed: int = Field(0, ge=0, lt=2**63)
     dtype: DtypeName | None = None
     device: DeviceName = "auto"
+    uncertainty_interval: int = Field(0, ge=0)
+    watch: WatchConfig = WatchConfig()
+    on_alarm: Literal["warn", "stop", "rewind"] = "warn"
 
 
 _LONGEST_SHOWN = 80

@@ -5,13 +5,19 @@ from openmm_plugin.force import topology_atomic_numbers, torch_force
 from openmm_plugin.ledger import LedgerReporter
 from openmm_plugin.molecules import MoleculeEnergyReporter
 from openmm_plugin.trajectory import UnwrappedDCDReporter
+from openmm_plugin.uncertainty import UncertaintyReporter
+from openmm_plugin.watch import InstabilityError, InstabilityWatch, standard_criteria
 
 __all__ = [
+    "InstabilityError",
+    "InstabilityWatch",
     "LedgerReporter",
     "MoleculeEnergyReporter",
+    "UncertaintyReporter",
     "UnwrappedDCDReporter",
     "molecule_bonds",
     "molecule_index",
+    "standard_criteria",
     "topology_atomic_numbers",
     "torch_force",
 ]

@@ -1,6 +1,7 @@
 """The drift ledger: energies, temperatures and the largest force, float64, every so many steps."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,30 @@ from openmm import State, unit
 from openmm.app import Simulation
 
 from fisher_mlip.errors import UnstableRunError
-from fisher_mlip.units import G_PER_CM3_PER_AMU_PER_ANGSTROM3, NM_PER_ANGSTROM
+from fisher_mlip.units import (
+    G_PER_CM3_PER_AMU_PER_ANGSTROM3,
+    KJ_PER_MOL_PER_EV,
+    NM_PER_ANGSTROM,
+)
+from openmm_plugin.drift import DriftLine, last_value
 from openmm_plugin.kinetics import FloatArray, IntArray
 from openmm_plugin.rows import RowReporter
 from openmm_plugin.thermometer import Thermometer
 
 SECONDS_PER_DAY = 86400.0
+MEV_PER_KJ_PER_MOL = 1000.0 / KJ_PER_MOL_PER_EV
+DRIFT = "Drift (meV/atom/ps)"
+REBUILDS = "List Rebuilds"
 
 
 class LedgerReporter(RowReporter):
-    """Writes energies, temperatures by element, volume, density, largest force and speed.
+    """Writes energies, temperatures by element, volume, density, largest force, drift and speed.
 
     Kinetic energies are those at the step, also for a leapfrog. Volume and density are there for
-    periodic systems only. The speed is that since the first row of this process, NaN in it.
+    periodic systems only. The drift is the slope of the least-squares line through the total
+    energies of all rows so far, per atom, NaN in the first row. The speed is that since the first
+    row of this process, NaN in it. When appending, the drift is rebuilt from the rows in the file,
+    to the last bit, and the rebuilds of the neighbor list are counted on from the last row.
 
     Args:
         file: path of the CSV file.
@@ -28,6 +40,11 @@ class LedgerReporter(RowReporter):
         append: go on with a file that has its header and its row of the current step.
         momentum_groups: (n_atoms,), groups of atoms whose total momentum is zero and stays so; it
             decides the degrees of freedom of the temperatures. None: three for every atom.
+        list_rebuilds: returns how often the potential has rebuilt its neighbor list in this
+            process; None for no such column. A resumed run rebuilds it once more at its start.
+
+    Raises:
+        InputError: the file to append to has no rows to go on from.
 
     Attributes:
         last_finite: positions of the last row, (n_atoms, 3), nm; None before the first.
@@ -41,8 +58,16 @@ class LedgerReporter(RowReporter):
         *,
         append: bool = False,
         momentum_groups: IntArray | None = None,
+        list_rebuilds: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(file, interval, append=append)
+        self._drift = DriftLine()
+        self._list_rebuilds = list_rebuilds
+        self._rebuilds_before = 0
+        if append:
+            self._drift.add_rows_of(Path(file))
+            if list_rebuilds is not None:
+                self._rebuilds_before = int(last_value(Path(file), REBUILDS)) - list_rebuilds()
         self._momentum_groups = momentum_groups
         self._thermometer: Thermometer | None = None
         self._first: tuple[float, float] | None = None
@@ -55,7 +80,9 @@ class LedgerReporter(RowReporter):
         energies = [f"{kind} Energy (kJ/mole)" for kind in ("Potential", "Kinetic", "Total")]
         temperatures = ["Temperature (K)", *(f"Temperature {symbol} (K)" for symbol in symbols)]
         box = ["Box Volume (nm^3)", "Density (g/mL)"] if _is_periodic(simulation) else []
-        return [*energies, *temperatures, *box, "Max Force (kJ/mole/nm)", "Speed (ns/day)"]
+        rebuilds = [] if self._list_rebuilds is None else [REBUILDS]
+        last = ["Max Force (kJ/mole/nm)", DRIFT, *rebuilds, "Speed (ns/day)"]
+        return [*energies, *temperatures, *box, *last]
 
     def values(self, simulation: Simulation, state: State) -> list[float]:
         """Return the numbers of the columns after step and time.
@@ -75,7 +102,15 @@ class LedgerReporter(RowReporter):
         thermometer = self._thermometer_of(simulation)
         box = _volume_and_density(state, thermometer.masses) if _is_periodic(simulation) else []
         energies = [potential, kinetic, potential + kinetic]
-        return [*energies, *thermometer.read(state), *box, _max_force(state), self._speed(state)]
+        self._drift.add(state.getTime().value_in_unit(unit.picosecond), potential + kinetic)
+        drift = self._drift.slope * MEV_PER_KJ_PER_MOL / len(thermometer.masses)
+        last = [_max_force(state), drift, *self._rebuilds(), self._speed(state)]
+        return [*energies, *thermometer.read(state), *box, *last]
+
+    def _rebuilds(self) -> list[float]:
+        if self._list_rebuilds is None:
+            return []
+        return [float(self._rebuilds_before + self._list_rebuilds())]
 
     def _thermometer_of(self, simulation: Simulation) -> Thermometer:
         if self._thermometer is None:

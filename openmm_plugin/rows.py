@@ -9,6 +9,8 @@ from typing import Any
 from openmm import State, unit
 from openmm.app import Simulation
 
+from fisher_mlip.errors import InputError
+
 
 class RowReporter(ABC):
     """A reporter that writes one row of float64 numbers every `interval` steps.
@@ -25,7 +27,9 @@ class RowReporter(ABC):
 
     def __init__(self, file: str | Path, interval: int, *, append: bool = False) -> None:
         self._interval = int(interval)
+        self._path = Path(file)
         self._starts = not append
+        self._continues = append
         self._file = FileIO(file, "a" if append else "w")
 
     @abstractmethod
@@ -41,12 +45,22 @@ class RowReporter(ABC):
         """
 
     def describeNextReport(self, simulation: Simulation) -> dict[str, Any]:  # noqa: N802 OpenMM's name
-        """Tell OpenMM when the next row is due and what it needs."""
+        """Tell OpenMM when the next row is due and what it needs.
+
+        Raises:
+            InputError: the file to go on with has other columns.
+        """
         if self._starts:
             self._start(simulation)
+        elif self._continues:
+            self._check_header(simulation)
         steps = self._interval - simulation.currentStep % self._interval
-        include = ["positions", "velocities", "forces", "energy"]
+        include = self.needs(simulation.currentStep + steps)
         return {"steps": steps, "periodic": False, "include": include}
+
+    def needs(self, step: int) -> list[str]:
+        """Return what the row of a step is made of; forces and energy cost an evaluation."""
+        return ["positions", "velocities", "forces", "energy"]
 
     def report(self, simulation: Simulation, state: State) -> None:
         """Write the row of the current step."""
@@ -69,14 +83,27 @@ class RowReporter(ABC):
 
     def _start(self, simulation: Simulation) -> None:
         self._starts = False
-        columns = ["Step", "Time (ps)", *self.header(simulation)]
-        self._write("#" + ",".join(f'"{column}"' for column in columns))
-        if simulation.currentStep % self._interval == 0:
+        self._write(self._header_line(simulation))
+        step = simulation.currentStep
+        if step % self._interval == 0:
             groups = simulation.integrator.getIntegrationForceGroups()
-            state = simulation.context.getState(
-                positions=True, velocities=True, forces=True, energy=True, groups=groups
+            wanted = dict.fromkeys(self.needs(step), True)
+            self.report(simulation, simulation.context.getState(groups=groups, **wanted))
+
+    def _check_header(self, simulation: Simulation) -> None:
+        self._continues = False
+        expected = self._header_line(simulation)
+        with self._path.open(encoding="utf-8") as handle:
+            found = handle.readline().rstrip("\n")
+        if found != expected:
+            raise InputError(
+                f"expected the columns {expected} in '{self._path}' to go on with, found "
+                f"{found or 'none'}: start the run anew"
             )
-            self.report(simulation, state)
+
+    def _header_line(self, simulation: Simulation) -> str:
+        columns = ["Step", "Time (ps)", *self.header(simulation)]
+        return "#" + ",".join(f'"{column}"' for column in columns)
 
     def _write(self, line: str) -> None:
         left = f"{line}\n".encode()

@@ -1,17 +1,37 @@
 """Temperatures of all atoms and of each element, from velocities at the step."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from openmm import State, unit
 from openmm.app import Simulation
 
 from fisher_mlip.units import BOLTZMANN_KJ_PER_MOL_K
 from openmm_plugin.kinetics import (
+    FloatArray,
     IntArray,
     atomic_degrees_of_freedom,
     kinetic_energies,
     on_step_velocities,
     particle_masses,
 )
+
+
+@dataclass(frozen=True)
+class Temperatures:
+    """Temperatures of one step.
+
+    Attributes:
+        total: K, of all atoms.
+        degrees_of_freedom: behind it.
+        by_element: K.
+        freedom_by_element: degrees of freedom behind them.
+    """
+
+    total: float
+    degrees_of_freedom: float
+    by_element: dict[str, float]
+    freedom_by_element: dict[str, float]
 
 
 class Thermometer:
@@ -49,12 +69,24 @@ class Thermometer:
         """
         total = state.getKineticEnergy().value_in_unit(unit.kilojoule_per_mole)
         velocities = on_step_velocities(self._integrator, state, self.masses)
+        by_element = self._by_element(kinetic_energies(velocities, self.masses))
+        return [_temperature(total, self.degrees_of_freedom), *by_element]
+
+    def of_velocities(self, velocities: FloatArray) -> Temperatures:
+        """Return the temperatures of velocities as they are, (n_atoms, 3), nm/ps."""
         by_atom = kinetic_energies(velocities, self.masses)
-        by_element = [
+        return Temperatures(
+            _temperature(float(by_atom.sum()), self.degrees_of_freedom),
+            self.degrees_of_freedom,
+            dict(zip(self.symbols, self._by_element(by_atom), strict=True)),
+            dict(zip(self.symbols, self._freedom_by_element, strict=True)),
+        )
+
+    def _by_element(self, by_atom: FloatArray) -> list[float]:
+        return [
             _temperature(float(by_atom[members].sum()), freedom)
             for members, freedom in zip(self._members, self._freedom_by_element, strict=True)
         ]
-        return [_temperature(total, self.degrees_of_freedom), *by_element]
 
 
 def _temperature(kinetic_energy: float, degrees_of_freedom: float) -> float:

@@ -12,6 +12,7 @@ from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import SUMMARY_NAME, read_json
 from fisher_mlip.units import KJ_PER_MOL_PER_EV
+from openmm_plugin.watch import Alarm, read_alarms
 
 _NEEDED = ("config.yaml", "reference.json", "ledger.csv")
 _MINIMUM_ROWS = 3
@@ -93,6 +94,7 @@ class Run:
         molecules: energies by molecule, or None where molecules are not independent.
         summary: what the run wrote at its end; empty if it has not ended.
         notes: what was missing or torn, in sentences.
+        alarms: of the run's watch, those before a rewind too.
     """
 
     path: Path
@@ -103,6 +105,7 @@ class Run:
     molecules: MoleculeEnergies | None
     summary: dict[str, Any]
     notes: tuple[str, ...]
+    alarms: tuple[Alarm, ...] = ()
 
     @property
     def duration_ps(self) -> float:
@@ -145,7 +148,8 @@ def read_run(path: Path, label: str | None = None) -> Run:
     notes = _notes(table, molecule_table, config, summary)
     name = label if label is not None else path.resolve().name
     ledger = _ledger(table, blown_up)
-    return Run(path, name, config, reference, ledger, molecules, summary, notes)
+    alarms = tuple(read_alarms(path / "alarms.csv"))
+    return Run(path, name, config, reference, ledger, molecules, summary, notes, alarms)
 
 
 def _blow_up_ps(summary: dict[str, Any], config: SimulateConfig) -> float | None:

@@ -44,6 +44,7 @@ def summarize_run(found: RunReport) -> dict[str, Any]:
         "n_atoms": run.reference.n_atoms,
         "n_molecules": run.reference.n_molecules,
         "first_nonfinite_ps": run.ledger.first_nonfinite_ps,
+        "alarms": [asdict(alarm) for alarm in run.alarms],
         **_drift(found.drift, ""),
         **_drift(found.drift_after_discard, "_after_discard"),
         **_molecules(found.molecules),

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from ase.data import atomic_numbers
 
 from fisher_mlip.analysis.run import Run
@@ -15,6 +14,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.products import sha256_of_file
 from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
+from openmm_plugin.uncertainty import force_uncertainty as force_uncertainty_of
 
 # Independent molecules are looked at one by one: as many as this tell the rest.
 MAX_MOLECULES = 32
@@ -108,14 +108,5 @@ def _chosen_frames(
 
 
 def _spread(module: Any, positions: FloatArray, box: FloatArray | None) -> FloatArray:
-    x = torch.tensor(positions, dtype=torch.float64, requires_grad=True)
-    if not bool(torch.isfinite(x).all()):
-        return np.full(len(positions), np.nan)
-    cell = None if box is None else torch.tensor(box, dtype=torch.float64)
-    totals = module.sampled_deviations(x, cell).sum(dim=0)
-    square = torch.zeros(len(x), dtype=torch.float64)
-    for total in totals.unbind():
-        (gradient,) = torch.autograd.grad(total, x, retain_graph=True)
-        square += gradient.square().sum(dim=1)
-    spread = (square / len(totals)).sqrt() / KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
-    return np.asarray(spread.numpy())
+    """Return (n_atoms,), eV/Å."""
+    return force_uncertainty_of(module, positions, box) / KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM

@@ -20,13 +20,16 @@ def status_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> Stat
     """Judge a run.
 
     Returns:
-        `unstable` when an energy ceased to be finite or a bond broke; `drifting` when an NVE run
+        `unstable` when an energy ceased to be finite, a bond broke or the watch stopped the run;
+        `drifting` when an NVE run
         moved its total energy, significantly, by more than the standard deviation of its kinetic
         energy; `unchecked` when there were no bonds or no trajectory to look for breaks in;
         `no break seen` when nothing broke in a run too short to say more (`is_long_enough`);
         `stable` otherwise.
     """
-    if run.ledger.first_nonfinite_ps is not None or (stability and stability.n_broken):
+    is_stopped = run.summary.get("status") == "alarm"
+    has_broken = stability is not None and stability.n_broken > 0
+    if run.ledger.first_nonfinite_ps is not None or has_broken or is_stopped:
         return "unstable"
     if is_conserved(run) and drift.slope.excludes_zero and drift.over_std_kinetic > 1.0:
         return "drifting"
@@ -56,6 +59,7 @@ def verdict_of(
     parts = []
     if run.ledger.first_nonfinite_ps is not None:
         parts.append(f"the energy ceased to be finite at {run.ledger.first_nonfinite_ps:.4g} ps")
+    parts += _alarms_in_words(run)
     parts.append(_bonds_in_words(run, stability))
     if status == "no break seen":
         parts.append("too short to call it stable")
@@ -127,6 +131,17 @@ def bonds_of(counts: dict[str, int]) -> str:
 def is_conserved(run: Run) -> bool:
     """Return whether the run's total energy should stay where it is."""
     return run.config.ensemble == "nve"
+
+
+def _alarms_in_words(run: Run) -> list[str]:
+    if not run.alarms:
+        return []
+    first = run.alarms[0]
+    others = len(run.alarms) - 1
+    more = f", {others} more {'alarm' if others == 1 else 'alarms'}" if others else ""
+    rewinds = run.summary.get("rewinds") or max(alarm.rewinds for alarm in run.alarms)
+    again = f", rewound {rewinds} {'time' if rewinds == 1 else 'times'}" if rewinds else ""
+    return [f"the watch's alarm at {first.time_ps:.4g} ps: {first.sentence}{more}{again}"]
 
 
 def _bonds_in_words(run: Run, stability: Stability | None) -> str:

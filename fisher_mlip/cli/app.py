@@ -1,7 +1,7 @@
 """The `fisher-mlip` command: its sub-commands in the order of the pipeline, its exit codes.
 
 0 done; 1 the machine failed (disk full, no permission) or `doctor` found a failure; 2 the input
-cannot be used; 3 a run became unstable; 130 interrupted.
+cannot be used; 3 a run became unstable; 4 a run was stopped by its watch; 130 interrupted.
 """
 
 import signal
@@ -102,7 +102,7 @@ def fisher_mlip(
     """Closed-form Fisher heads for e3nn potentials, run in OpenMM.
 
     Exit codes: 0 done, 1 the machine failed (disk full, no permission), 2 the input cannot be
-    used, 3 a run became unstable, 130 interrupted.
+    used, 3 a run became unstable, 4 a run was stopped by an alarm of its watch, 130 interrupted.
     """
 
 

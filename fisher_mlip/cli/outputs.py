@@ -29,8 +29,22 @@ def describe_table(path: Path) -> Facts:
     if not rows:
         raise InputError(f"expected a header in '{path}', found an empty file")
     names = [name.strip('#"') for name in rows[0]]
+    if path.name == "alarms.csv":
+        return _describe_alarms(path)
     last = dict(zip(names, rows[-1], strict=False)) if len(rows) > 1 else {}
     return {"kind": "table", "rows": len(rows) - 1, "columns": names, "last_row": last}
+
+
+def _describe_alarms(path: Path) -> Facts:
+    from openmm_plugin.watch import read_alarms
+
+    alarms = read_alarms(path)
+    return {
+        "kind": "alarms of a run's watch",
+        "alarms": len(alarms),
+        "rewinds": max((alarm.rewinds for alarm in alarms), default=0),
+        "sentences": {f"{alarm.action} {n}": alarm.sentence for n, alarm in enumerate(alarms, 1)},
+    }
 
 
 def describe_weights(path: Path) -> Facts:

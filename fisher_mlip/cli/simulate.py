@@ -107,6 +107,36 @@ def simulate(
         str | None,
         typer.Option(help="float32 or float64; refused unless it is the model's own dtype."),
     ] = None,
+    watch: Annotated[
+        bool | None,
+        typer.Option(
+            "--watch/--no-watch",
+            help="Look for signs of instability (bonds, contacts, forces, heat, ...). Default: on. "
+            "Bounds stand in the YAML file under 'watch'.",
+            show_default=False,
+        ),
+    ] = None,
+    on_alarm: Annotated[
+        str | None,
+        typer.Option(
+            help="'warn' (write it down and go on), 'stop', or 'rewind' (go on from before it with "
+            "new velocities). Default: warn."
+        ),
+    ] = None,
+    watch_interval: Annotated[
+        int | None, typer.Option(help="Steps between looks of the watch. Default: 10.")
+    ] = None,
+    rdf_reference: Annotated[
+        str | None,
+        typer.Option(help=".npz of radial distributions that the watch compares with."),
+    ] = None,
+    uncertainty_interval: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps between rows of the model's own force uncertainty, each as dear as some 12 "
+            "to 32 steps. Default: 0, none."
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -128,7 +158,8 @@ def simulate(
     """Run molecular dynamics with an exported model in OpenMM.
 
     Writes a run folder: trajectory, float64 ledger, checkpoints, summary. Ctrl-C stops it with a
-    checkpoint (exit code 130); a run whose energy stops being finite ends with exit code 3.
+    checkpoint (exit code 130); a run whose energy stops being finite ends with exit code 3, one
+    that the watch stopped with 4. Alarms and their frames stand in alarms.csv and alarm-*.xyz.
 
     Example: fisher-mlip simulate model.pt --molecules 600 --steps 10000 --timestep 0.5 -o run
     """
@@ -141,10 +172,18 @@ def simulate(
         **{"thermostat": thermostat, "collision_frequency": collision_frequency},
         **{"pressure_bar": pressure, "barostat_interval": barostat_interval},
         **{"inner": inner, "respa_steps": respa_steps},
-        "trust_units": trust_units,
+        **{"trust_units": trust_units, "on_alarm": on_alarm, "watch": _watch_options(locals())},
+        "uncertainty_interval": uncertainty_interval,
         "model": None if model is None else str(model),
     }
     _run(given, config, output, restart, resume=resume, overwrite=overwrite)
+
+
+def _watch_options(given: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what was given of the nested configuration of the watch; None for nothing."""
+    names = {"watch": "enabled", "watch_interval": "interval", "rdf_reference": "rdf_reference"}
+    found = {key: given[name] for name, key in names.items() if given[name] is not None}
+    return found or None
 
 
 def _run(

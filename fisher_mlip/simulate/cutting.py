@@ -5,8 +5,10 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from fisher_mlip.config import SimulateConfig
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import whole_file
+from fisher_mlip.simulate.folder import RunFolder
 
 # First column of the rows that a reporter writes.
 HEADER = b'#"Step"'
@@ -42,6 +44,31 @@ def cut_rows(path: Path, step: int, interval: int) -> None:
             )
     with whole_file(path) as partial:
         partial.write_bytes(b"".join(kept))
+
+
+def cut_tables(
+    folder: RunFolder, config: SimulateConfig, step: int, *, has_molecules: bool
+) -> None:
+    """Cut all files of rows of a run back to a step.
+
+    Args:
+        folder: of the run.
+        config: its intervals, and which files there are.
+        step: of the last row that may stay.
+        has_molecules: whether there is a file of molecules' energies.
+
+    Raises:
+        InputError: a row up to `step` is missing or is none.
+    """
+    intervals = {folder.ledger: config.report_interval}
+    if has_molecules:
+        intervals[folder.molecules] = config.report_interval
+    if config.uncertainty_interval:
+        intervals[folder.uncertainty] = config.uncertainty_interval
+    if config.watch.enabled:
+        intervals[folder.watch] = config.watch.interval
+    for path, interval in intervals.items():
+        cut_rows(path, step, interval)
 
 
 def _shown(line: bytes) -> str:

@@ -3,7 +3,7 @@
 import errno
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,20 @@ from fisher_mlip.products import folder_identity
 from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
 from fisher_mlip.simulate.folder import RunFolder, write_pdb
 from fisher_mlip.simulate.integrators import begins_anew, momentum_groups, renew
-from fisher_mlip.simulate.progress import shown_progress
+from fisher_mlip.simulate.progress import show_note, shown_progress
 from fisher_mlip.simulate.reporting import RunReporters
+from fisher_mlip.simulate.rewinding import keep_good_state, plan_rewind, read_rewinds
 from fisher_mlip.simulate.summary import RunSummary, Status
 from fisher_mlip.simulate.systems import MolecularSystem
 from openmm_plugin.kinetics import atomic_degrees_of_freedom
+from openmm_plugin.watch import InstabilityError, read_alarms
 
 NS_PER_FS = 1e-6
 SECONDS_PER_DAY = 86400.0
-ROLES = ("config", "topology", "reference", "ledger", "molecules", "state")
+ROLES = (
+    *("config", "topology", "reference", "ledger", "molecules", "uncertainty", "watch", "alarms"),
+    "state",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +45,7 @@ class Run:
         simulation: at the step to go on from.
         reporters: attached to it.
         segments: of the trajectory.
+        noise_seed: of the thermostat's and the barostat's noise; another one after a rewind.
     """
 
     config: SimulateConfig
@@ -49,6 +55,7 @@ class Run:
     simulation: Simulation
     reporters: RunReporters
     segments: Segments
+    noise_seed: int
 
     def check_folder(self) -> None:
         """Check that the folder is still there: writing would make it again, with a part of a run.
@@ -66,11 +73,17 @@ class Run:
         """Write a checkpoint that no row on the disk falls short of."""
         self.check_folder()
         self.reporters.sync()
+        step = self.simulation.currentStep
+        self.reporters.save_memory(self.folder, step)
         write_checkpoint(self.simulation, self.folder, self.segments)
+        keep_good_state(self.folder, step, self.config)
 
 
-def drive(run: Run) -> RunSummary:
-    """Step a run to `config.steps`, to a wish to stop, or until a number is not finite.
+def drive(run: Run) -> RunSummary | None:
+    """Step a run to `config.steps`, to a wish to stop, an alarm, or a number that is not finite.
+
+    Returns:
+        The outcome; None where an alarm has planned a rewind, which a resume of the run does.
 
     Raises:
         OSError: the disk is full or failed, or the run folder is gone.
@@ -84,7 +97,15 @@ def drive(run: Run) -> RunSummary:
         if interruption.wanted and run.simulation.currentStep < run.config.steps:
             status = "interrupted"
             message = "a signal asked the run to stop: --resume goes on from its last checkpoint"
+    except InstabilityError as failure:
+        run.reporters.sync()
+        if _is_rewound(run, failure.alarm.criterion):
+            return None
+        status, message = "alarm", str(failure)
     except UnstableRunError as failure:
+        criterion = _note_nonfinite(run)
+        if _is_rewound(run, criterion):
+            return None
         status, message = "unstable", str(failure)
         _write_unstable(run, message)
     except FileNotFoundError:
@@ -106,7 +127,7 @@ def _step_to_end(run: Run, interruption: Interruption) -> None:
             if step % run.config.checkpoint_interval == 0:
                 run.save()
                 if step < steps:
-                    renew(simulation, run.config)
+                    renew(simulation, run.config, run.noise_seed)
             done = step - first_step
             show(step, _ns_per_day(run.config, done, time.perf_counter() - start))
     # Where a checkpoint begins noise anew, one out of turn would change where the run goes: an
@@ -122,6 +143,26 @@ def _one_step(simulation: Simulation) -> None:
         if "nan" not in str(failure).lower():
             raise
         raise UnstableRunError(f"OpenMM at step {simulation.currentStep}: {failure}") from failure
+
+
+def _note_nonfinite(run: Run) -> str:
+    """Have the alarm of a blow-up written, and return its criterion."""
+    run.check_folder()
+    watch = run.reporters.watch
+    return watch.note_nonfinite(run.simulation).criterion if watch is not None else ""
+
+
+def _is_rewound(run: Run, criterion: str) -> bool:
+    """Plan a rewind where an alarm shall have one and may; say so."""
+    config, step = run.config, run.simulation.currentStep
+    if config.on_alarm != "rewind" or not plan_rewind(run.folder, step, criterion, config):
+        return False
+    rewinds = read_rewinds(run.folder).rewinds
+    show_note(
+        f"rewound from step {step} to step {rewinds[-1].step} with new velocities "
+        f"({len(rewinds)} of at most {config.watch.rewinds} rewinds)"
+    )
+    return True
 
 
 def _write_unstable(run: Run, message: str) -> None:
@@ -161,6 +202,8 @@ def _summarize(
         dtype=str(run.config.dtype),
         degrees_of_freedom=float(freedom.sum()),
         paths=_paths(run),
+        alarms=[asdict(alarm) for alarm in read_alarms(run.folder.alarms)],
+        rewinds=len(read_rewinds(run.folder).rewinds),
     )
 
 

@@ -29,7 +29,7 @@ from openmm_plugin import molecule_bonds, torch_force
 
 
 def build_simulation(
-    molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig, step: int
+    molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig, seed: int, step: int
 ) -> Simulation:
     """Return an OpenMM simulation of the system under the potential, without a state yet.
 
@@ -37,7 +37,8 @@ def build_simulation(
         molecular: the atoms, in the box that they start or go on in.
         artefact: the potential.
         config: ensemble, timestep, temperature, friction, skin, platform.
-        step: that it will start or go on from, which decides the noise.
+        seed: of the noise.
+        step: that it will start or go on from, which decides the noise too.
 
     Raises:
         InputError: an element that the potential does not know, an ensemble that the system does
@@ -55,7 +56,7 @@ def build_simulation(
     add_ensemble(system, config)
     platform, properties = choose_platform(config)
     integrator = make_integrator(config)
-    seed_noise(system, integrator, config, step)
+    seed_noise(system, integrator, config, seed, step)
     return Simulation(molecular.topology, system, integrator, platform, properties)
 
 
@@ -98,7 +99,6 @@ def set_start(simulation: Simulation, molecular: MolecularSystem, config: Simula
     Raises:
         InputError: a force is not finite.
     """
-    masses = molecular.masses
     simulation.context.setPositions(molecular.positions * NM_PER_ANGSTROM)
     forces = context_forces(simulation.context)
     is_finite = np.isfinite(forces).all(axis=1)
@@ -107,11 +107,19 @@ def set_start(simulation: Simulation, molecular: MolecularSystem, config: Simula
             "expected starting positions with finite forces, found a force that is not finite on "
             f"atom {int(np.argmin(is_finite))}: do atoms coincide?"
         )
-    groups = momentum_groups(molecular, config)
+    draw_velocities(simulation, molecular, config, config.seed)
+
+
+def draw_velocities(
+    simulation: Simulation, molecular: MolecularSystem, config: SimulateConfig, seed: int
+) -> None:
+    """Give the atoms velocities at the temperature; those of a leapfrog half a step earlier."""
+    masses, groups = molecular.masses, momentum_groups(molecular, config)
     if groups is None:
         groups = molecular.isolated_groups
-    velocities = maxwell_boltzmann(masses, config.temperature, groups, config.seed)
+    velocities = maxwell_boltzmann(masses, config.temperature, groups, seed)
     if starts_half_a_step_back(config):
+        forces = context_forces(simulation.context)
         velocities = half_step_back(velocities, forces, masses, config.timestep * PS_PER_FS)
     simulation.context.setVelocities(velocities)
 

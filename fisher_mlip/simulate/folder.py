@@ -58,6 +58,30 @@ class RunFolder:
         return self.path / "molecules.csv"
 
     @property
+    def uncertainty(self) -> Path:
+        return self.path / "uncertainty.csv"
+
+    @property
+    def watch(self) -> Path:
+        return self.path / "watch.csv"
+
+    @property
+    def watch_memory(self) -> Path:
+        return self.path / "watch.json"
+
+    @property
+    def alarms(self) -> Path:
+        return self.path / "alarms.csv"
+
+    @property
+    def rewinds(self) -> Path:
+        return self.path / "rewinds.json"
+
+    @property
+    def good_states(self) -> Path:
+        return self.path / "good_states"
+
+    @property
     def state(self) -> Path:
         return self.path / "state.xml"
 

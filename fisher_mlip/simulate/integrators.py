@@ -88,14 +88,16 @@ def add_ensemble(system: System, config: SimulateConfig) -> None:
         system.addForce(CMMotionRemover(1))
 
 
-def seed_noise(system: System, integrator: Integrator, config: SimulateConfig, step: int) -> None:
+def seed_noise(
+    system: System, integrator: Integrator, config: SimulateConfig, seed: int, step: int
+) -> None:
     """Draw the seeds of the thermostat's and the barostat's noise from the run's and the step.
 
     OpenMM takes them up when a context is made. No State and no checkpoint of its CPU platform
     holds the state of the noise, so every checkpoint begins it anew: what follows is decided by the
     seed and the step, in a run that goes on as in one that is resumed.
     """
-    thermostat, barostat = noise_seeds(config.seed, step)
+    thermostat, barostat = noise_seeds(seed, step)
     if is_langevin(config):
         integrator.setRandomNumberSeed(thermostat)
     for force in system.getForces():
@@ -110,7 +112,7 @@ def noise_seeds(seed: int, step: int) -> tuple[int, int]:
     return first, second
 
 
-def renew(simulation: Simulation, config: SimulateConfig) -> None:
+def renew(simulation: Simulation, config: SimulateConfig, seed: int) -> None:
     """Begin a run anew at its checkpoint, just as one that is resumed there begins.
 
     The barostat takes its first step from the System's default box (1 % of its volume), so that is
@@ -121,7 +123,7 @@ def renew(simulation: Simulation, config: SimulateConfig) -> None:
     context = simulation.context
     state = complete_state(simulation)
     simulation.system.setDefaultPeriodicBoxVectors(*state.getPeriodicBoxVectors())
-    seed_noise(simulation.system, simulation.integrator, config, simulation.currentStep)
+    seed_noise(simulation.system, simulation.integrator, config, seed, simulation.currentStep)
     context.reinitialize()
     context.setState(state)
 

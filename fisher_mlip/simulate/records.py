@@ -11,7 +11,8 @@ from fisher_mlip.simulate.inner import OPLS
 from fisher_mlip.simulate.systems import READERS
 
 # A resume may ask for more steps; the model is compared by its content, not by its path.
-FREE_ON_RESUME = ("steps", "model")
+# What an alarm does touches no step before it.
+FREE_ON_RESUME = ("steps", "model", "on_alarm")
 
 
 class JsonRecord(Config):
@@ -102,4 +103,5 @@ def is_unchanged(key: str, value: Any, start: Start) -> bool:
     """Return whether a setting is that of the start; of a file that is there the content counts."""
     if key in start.contents and Path(str(value)).is_file():
         return sha256_of_file(Path(str(value))) == start.contents[key]
-    return bool(value == start.settings.get(key))
+    plain = value.model_dump() if isinstance(value, Config) else value
+    return bool(plain == start.settings.get(key))

@@ -1,5 +1,6 @@
 """The reporters of a run, opened and closed together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,14 @@ from fisher_mlip.config import SimulateConfig
 from fisher_mlip.export import Artefact
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.integrators import momentum_groups
+from fisher_mlip.simulate.rewinding import write_memory
 from fisher_mlip.simulate.systems import MolecularSystem
+from fisher_mlip.simulate.watching import make_watch
 from openmm_plugin import (
+    InstabilityWatch,
     LedgerReporter,
     MoleculeEnergyReporter,
+    UncertaintyReporter,
     UnwrappedDCDReporter,
     topology_atomic_numbers,
 )
@@ -26,23 +31,33 @@ class RunReporters:
         ledger: energies and temperatures.
         molecules: energies of independent molecules; None where they interact.
         trajectory: positions.
+        uncertainty: the model's own, of forces; None where it was not asked for.
+        watch: for instability; None where it is switched off.
     """
 
     ledger: LedgerReporter
     molecules: MoleculeEnergyReporter | None
     trajectory: UnwrappedDCDReporter
+    uncertainty: UncertaintyReporter | None = None
+    watch: InstabilityWatch | None = None
 
     def sync(self) -> None:
         """Have all rows on the disk; a checkpoint must not be ahead of them."""
-        for rows in (self.ledger, self.molecules):
+        for rows in (self.ledger, self.molecules, self.uncertainty, self.watch):
             if rows is not None:
                 rows.sync()
 
     def close(self) -> None:
         """Close the files."""
-        for reporter in (self.ledger, self.molecules, self.trajectory):
+        rows = (self.ledger, self.molecules, self.uncertainty, self.watch)
+        for reporter in (*rows, self.trajectory):
             if reporter is not None:
                 reporter.close()
+
+    def save_memory(self, folder: RunFolder, step: int) -> None:
+        """Write what the watch remembers, before the checkpoint of the step."""
+        if self.watch is not None:
+            write_memory(folder, step, self.watch.memory())
 
 
 def attach_reporters(
@@ -54,8 +69,11 @@ def attach_reporters(
     segment: Path,
     *,
     append: bool,
+    list_rebuilds: Callable[[], int] | None = None,
 ) -> RunReporters:
-    """Open the reporters of a run and attach them; the ledger comes first and stops a NaN.
+    """Open the reporters of a run and attach them.
+
+    The ledger comes first and stops a NaN; the watch comes last and stops when all is written.
 
     Args:
         simulation: of the run.
@@ -65,19 +83,38 @@ def attach_reporters(
         folder: where the files go.
         segment: the trajectory's file.
         append: go on with the rows that are there.
+        list_rebuilds: of the potential, for a column of the ledger.
     """
     interval = config.report_interval
     groups = momentum_groups(molecular, config)
-    ledger = LedgerReporter(folder.ledger, interval, append=append, momentum_groups=groups)
+    ledger = LedgerReporter(
+        folder.ledger,
+        interval,
+        append=append,
+        momentum_groups=groups,
+        list_rebuilds=list_rebuilds,
+    )
     molecules = None
+    numbers, index = topology_atomic_numbers(molecular.topology), molecular.molecules
     if molecular.independent_molecules:
-        numbers, index = topology_atomic_numbers(molecular.topology), molecular.molecules
         module = artefact.bind(numbers, periodic=False, molecules=index)
         molecules = MoleculeEnergyReporter(folder.molecules, interval, module, index, append=append)
     trajectory = UnwrappedDCDReporter(
         segment, config.trajectory_interval, periodic=molecular.is_periodic
     )
-    reporters = RunReporters(ledger, molecules, trajectory)
-    attached = (ledger, molecules, trajectory)
+    uncertainty = None
+    if config.uncertainty_interval:
+        uncertainty = UncertaintyReporter(
+            folder.uncertainty,
+            config.uncertainty_interval,
+            artefact,
+            numbers,
+            periodic=molecular.is_periodic,
+            molecules=index if molecular.independent_molecules else None,
+            append=append,
+        )
+    watch = make_watch(simulation, molecular, config, folder, groups, uncertainty, append=append)
+    reporters = RunReporters(ledger, molecules, trajectory, uncertainty, watch)
+    attached = (ledger, molecules, uncertainty, trajectory, watch)
     simulation.reporters.extend(reporter for reporter in attached if reporter is not None)
     return reporters

@@ -20,16 +20,26 @@ from fisher_mlip.simulate.checkpoints import (
     write_checkpoint,
     write_record,
 )
-from fisher_mlip.simulate.cutting import cut_rows, cut_trajectory
+from fisher_mlip.simulate.cutting import cut_tables, cut_trajectory
 from fisher_mlip.simulate.driving import Run, drive
-from fisher_mlip.simulate.engine import build_simulation, choose_threads, set_start
+from fisher_mlip.simulate.engine import build_simulation, choose_threads, draw_velocities, set_start
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
 from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.records import CheckpointRecord, Segment, files_of
 from fisher_mlip.simulate.reporting import attach_reporters
+from fisher_mlip.simulate.rewinding import (
+    close_rewind,
+    forget_later_states,
+    keep_good_state,
+    place_pending,
+    read_rewinds,
+    seed_of,
+)
 from fisher_mlip.simulate.settings import check_resume, settled_config
 from fisher_mlip.simulate.summary import RunSummary
 from fisher_mlip.simulate.systems import build_molecular_system
+from fisher_mlip.simulate.watching import criteria_of
+from openmm_plugin.watch import cut_alarms
 
 
 def run_simulation(
@@ -60,11 +70,11 @@ def run_simulation(
     if not resume:
         run = _start(config, artefact, place, overwrite=overwrite)
         with place.locked():
-            return _finish(run)
+            return _finish(run, artefact)
     check_resume(config, artefact, place)
     with place.locked():
         done = _finished_summary(config, place)
-        return done if done is not None else _finish(_resume(config, artefact, place))
+        return done if done is not None else _finish(_resume(config, artefact, place), artefact)
 
 
 def _start(
@@ -78,36 +88,48 @@ def _start(
     molecular = build_molecular_system(config, artefact.manifest.cutoff)
     if molecular.note:
         show_note(molecular.note)
-    simulation = build_simulation(molecular, artefact, config, step=0)
+    # Bounds that do not fit the system are told before there is a folder.
+    criteria_of(molecular, config, None)
+    simulation = build_simulation(molecular, artefact, config, config.seed, step=0)
     set_start(simulation, molecular, config)
     choose_threads(simulation)
     segments = [Segment(file=folder.segment(1).name, first_step=0)]
     with whole_folder(folder.path, overwrite=overwrite) as partial:
         write_description(RunFolder(partial), molecular, artefact, config)
         write_checkpoint(simulation, RunFolder(partial), segments)
+        keep_good_state(RunFolder(partial), 0, config)
     reporters = attach_reporters(
         simulation, molecular, artefact, config, folder, folder.segment(1), append=False
     )
     identity = folder_identity(folder.path)
-    return Run(config, folder, identity, molecular, simulation, reporters, segments)
+    return Run(config, folder, identity, molecular, simulation, reporters, segments, config.seed)
 
 
 def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Run:
-    """Rebuild the run at its last checkpoint and cut what was written after it."""
+    """Rebuild the run at its last checkpoint, or at the state of a pending rewind, and cut what was
+    written after it."""
+    is_rewinding = place_pending(folder)
+    rewinds = len(read_rewinds(folder).rewinds)
     state, record = read_state(folder), CheckpointRecord.read(folder.record)
-    step = state.getStepCount()
+    step, seed = state.getStepCount(), seed_of(config, rewinds)
     molecular = read_description(folder, state_cell(state))
-    simulation = build_simulation(molecular, artefact, config, step)
+    simulation = build_simulation(molecular, artefact, config, seed, step)
     simulation.context.setState(state)
     choose_threads(simulation, record.torch_threads)
     append = step > 0
     if append:
-        cut_rows(folder.ledger, step, config.report_interval)
-        if molecular.independent_molecules:
-            cut_rows(folder.molecules, step, config.report_interval)
+        cut_tables(folder, config, step, has_molecules=molecular.independent_molecules)
+    cut_alarms(folder.alarms, step, rewinds)
+    forget_later_states(folder, step)
     segments = _next_segments(config, folder, record.segments, step)
     write_yaml(folder.config, config.model_dump())
     write_record(folder, step, segments)
+    if is_rewinding:
+        draw_velocities(simulation, molecular, config, seed)
+        write_checkpoint(simulation, folder, segments)
+        close_rewind(folder)
+    else:
+        keep_good_state(folder, step, config)
     for stale in (folder.summary, folder.unstable):
         stale.unlink(missing_ok=True)
     segment = folder.path / segments[-1].file
@@ -115,14 +137,16 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
         simulation, molecular, artefact, config, folder, segment, append=append
     )
     identity = folder_identity(folder.path)
-    return Run(config, folder, identity, molecular, simulation, reporters, segments)
+    return Run(config, folder, identity, molecular, simulation, reporters, segments, seed)
 
 
 def _next_segments(
     config: SimulateConfig, folder: RunFolder, segments: Segments, step: int
 ) -> Segments:
-    """Cut the last segment back to the step and return the segments with a new one."""
+    """Cut the segments back to the step and return them with a new one."""
     segments = list(segments)
+    while segments[-1].first_step > step:
+        (folder.path / segments.pop().file).unlink(missing_ok=True)
     last = segments[-1]
     interval = config.trajectory_interval
     frames = step // interval - last.first_step // interval
@@ -133,13 +157,21 @@ def _next_segments(
     return segments
 
 
-def _finish(run: Run) -> RunSummary:
-    try:
-        summary = drive(run)
-    finally:
-        run.reporters.close()
+def _finish(run: Run, artefact: Artefact) -> RunSummary:
+    """Drive a run, through its rewinds, to its summary."""
+    summary = _drive_and_close(run)
+    while summary is None:
+        run = _resume(run.config, artefact, run.folder)
+        summary = _drive_and_close(run)
     write_summary(run.folder.path, summary.as_dict())
     return summary
+
+
+def _drive_and_close(run: Run) -> RunSummary | None:
+    try:
+        return drive(run)
+    finally:
+        run.reporters.close()
 
 
 def _finished_summary(config: SimulateConfig, folder: RunFolder) -> RunSummary | None:

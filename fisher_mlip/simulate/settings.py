@@ -39,10 +39,20 @@ def merged_config(given: dict[str, Any], file: Path | None, resumed: Path | None
     content = {} if file is None else read_yaml(file)
     options = {key: value for key, value in given.items() if value is not None}
     if isinstance(content, dict):
-        content = content | options
+        content = content | _merged(options, content)
         if "model" not in content:
             raise InputError("expected an exported model (model.pt or its folder), found none")
     return parse_config(content, SimulateConfig, "the options" if file is None else f"'{file}'")
+
+
+def _merged(options: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+    """Return the options, those of a nested configuration over what the file has there."""
+    return {
+        key: content[key] | value
+        if isinstance(value, dict) and isinstance(content.get(key), dict)
+        else value
+        for key, value in options.items()
+    }
 
 
 def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig:
@@ -64,9 +74,22 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
         )
     _check_ensemble(config)
     start_frames = str(Path(config.start_frames).resolve()) if config.start_frames else ""
-    values = {"dtype": dtype, "model": str(artefact.path.resolve()), "start_frames": start_frames}
+    _check_watch(config)
+    if config.uncertainty_interval and artefact.manifest.sampled_heads == 0:
+        raise InputError(
+            f"'{artefact.path}' carries no sampled heads: expected one of a finetuned model for "
+            "an uncertainty_interval"
+        )
+    values: dict[str, Any] = {
+        "dtype": dtype,
+        "model": str(artefact.path.resolve()),
+        "start_frames": start_frames,
+    }
     if config.inner not in ("", OPLS):
         values["inner"] = str(load_artefact(Path(config.inner)).path.resolve())
+    if config.watch.rdf_reference:
+        reference = str(Path(config.watch.rdf_reference).resolve())
+        values["watch"] = config.watch.changed(rdf_reference=reference)
     if names_file(config.system):
         values["system"] = str(Path(config.system).resolve())
     return config.model_copy(update=values)
@@ -118,6 +141,20 @@ def goes_on(folder: Path, restart: str | None, *, resume: bool, overwrite: bool)
         given = "--resume" if resume else "--overwrite"
         raise InputError(f"expected --restart auto or {given}, found both")
     return RunFolder(folder).record.exists()
+
+
+def _check_watch(config: SimulateConfig) -> None:
+    if config.on_alarm == "rewind" and not config.watch.enabled:
+        raise InputError("on_alarm rewind needs the watch, found it switched off")
+    if config.watch.uncertainty and not config.uncertainty_interval:
+        raise InputError(
+            "a bound on the uncertainty needs an uncertainty_interval, found 0 (never evaluated)"
+        )
+    if config.uncertainty_interval % config.watch.interval and config.watch.uncertainty:
+        raise InputError(
+            f"expected an uncertainty_interval that is a multiple of the watch's interval "
+            f"{config.watch.interval}, found {config.uncertainty_interval}"
+        )
 
 
 def check_resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> None:

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from openmm import Platform
 
-Status = Literal["finished", "unstable", "interrupted"]
-EXIT_CODES: dict[Status, int] = {"finished": 0, "unstable": 3, "interrupted": 130}
+Status = Literal["finished", "unstable", "alarm", "interrupted"]
+EXIT_CODES: dict[Status, int] = {"finished": 0, "unstable": 3, "alarm": 4, "interrupted": 130}
 PACKAGES = ("fisher-mlip", "openmm", "torch", "mdtraj", "numpy")
 
 
@@ -22,7 +22,8 @@ class RunSummary:
     """The outcome of a run, as in `summary.json`.
 
     Attributes:
-        status: finished, unstable (an energy or position became non-finite), or interrupted.
+        status: finished, unstable (an energy or position became non-finite), alarm (the watch
+            stopped it), or interrupted.
         message: the reason in one sentence; "" when finished.
         steps: asked for.
         steps_done: integrated, over all starts and resumes.
@@ -35,6 +36,9 @@ class RunSummary:
         dtype: of the potential.
         degrees_of_freedom: behind the temperatures.
         paths: of the run's files, by role.
+        alarms: of the watch, in the order of their coming: criterion, step, value, threshold,
+            unit, action and the file with the frames; those before a rewind too.
+        rewinds: how often the run was rewound.
         versions: of the packages.
     """
 
@@ -51,6 +55,8 @@ class RunSummary:
     dtype: str
     degrees_of_freedom: float
     paths: dict[str, Any]
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    rewinds: int = 0
     versions: dict[str, str] = field(default_factory=package_versions)
 
     @property
@@ -59,4 +65,4 @@ class RunSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of `summary.json`."""
-        return asdict(self)
+        return asdict(self) | {"exit_code": self.exit_code}

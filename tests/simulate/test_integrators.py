@@ -126,7 +126,7 @@ def _largest_step(simulation: Any, renewed: bool, config: SimulateConfig) -> flo
     simulation.context.setPeriodicBoxVectors(*(2.0 * vector for vector in box))
     simulation.context.setPositions(np.random.default_rng(0).uniform(0, 2.4, (72, 3)))
     if renewed:
-        renew(simulation, config)
+        renew(simulation, config, config.seed)
     volumes = []
     for _ in range(10):
         simulation.step(1)
@@ -147,7 +147,7 @@ def test_the_barostat_steps_by_the_box_of_the_moment(
     found = []
     for renewed in (False, True):
         artefact = load_artefact(Path(config.model))
-        simulation = engine.build_simulation(molecular, artefact, config, step=0)
+        simulation = engine.build_simulation(molecular, artefact, config, config.seed, step=0)
         found.append(_largest_step(simulation, renewed, config))
     assert 0.0 < found[0] <= 0.01 * 1.728 < found[1] <= 0.01 * 8.2 * 1.728
 

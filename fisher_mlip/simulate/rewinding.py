@@ -1,0 +1,184 @@
+"""Goes back to a state before an alarm, with new velocities, as a resume does.
+
+A rewind is first written down as pending (`rewinds.json`), then done by steps that may be done
+twice: the good state becomes the run's state, what was written after it is cut, velocities are
+drawn from the seed and the number of the rewind, and the checkpoint is written. A kill at any
+moment leaves the pending record, with which a resume does the same to the last bit.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from fisher_mlip.config import Config, SimulateConfig
+from fisher_mlip.errors import InputError
+from fisher_mlip.products import read_json, whole_file, write_json
+from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.records import JsonRecord
+
+# Good states before the margin that are kept, so that a rewind that helps nothing can go further.
+KEPT = 3
+
+
+class Rewind(Config):
+    """One rewind.
+
+    Attributes:
+        criterion: that raised the alarm.
+        alarm_step: where.
+        step: of the state that the run goes on from.
+    """
+
+    criterion: str
+    alarm_step: int
+    step: int
+
+
+class RewindRecord(JsonRecord):
+    """The rewinds of a run.
+
+    Attributes:
+        rewinds: in their order.
+        is_pending: whether the last of them is not done yet.
+    """
+
+    rewinds: list[Rewind] = Field(default_factory=list)
+    is_pending: bool = False
+
+
+def read_rewinds(folder: RunFolder) -> RewindRecord:
+    """Return the rewinds of a run; none where nothing was written."""
+    if not folder.rewinds.exists():
+        return RewindRecord()
+    return RewindRecord.read(folder.rewinds)
+
+
+def seed_of(config: SimulateConfig, rewinds: int) -> int:
+    """Return the seed of a run after some rewinds: velocities and noise must be others."""
+    if rewinds == 0:
+        return config.seed
+    return int(np.random.SeedSequence([config.seed, rewinds, 7]).generate_state(1)[0])
+
+
+def keep_good_state(folder: RunFolder, step: int, config: SimulateConfig) -> None:
+    """Keep the state that was just written, and forget those that no rewind will ask for.
+
+    It is a second name of the file: the next checkpoint replaces the first name only.
+    """
+    if config.on_alarm != "rewind":
+        return
+    folder.good_states.mkdir(exist_ok=True)
+    _link(folder.state, _good_state(folder, step))
+    old = [kept for kept in good_steps(folder) if kept <= step - config.watch.margin]
+    for kept in old[:-KEPT]:
+        _good_state(folder, kept).unlink()
+
+
+def good_steps(folder: RunFolder) -> list[int]:
+    """Return the steps of the states that are kept."""
+    return sorted(
+        int(path.stem) for path in folder.good_states.glob("*.xml") if path.stem.isdigit()
+    )
+
+
+def plan_rewind(folder: RunFolder, step: int, criterion: str, config: SimulateConfig) -> bool:
+    """Write down that the run is to be rewound; False where that is not allowed or not possible.
+
+    Args:
+        folder: of the run.
+        step: of the alarm.
+        criterion: that raised it.
+        config: how often a run may be rewound, and how far before an alarm.
+    """
+    record = read_rewinds(folder)
+    good = [kept for kept in good_steps(folder) if kept <= step - config.watch.margin]
+    # A run that cannot be as old as the margin has its start only.
+    good = good or [kept for kept in good_steps(folder) if kept < step][:1]
+    if len(record.rewinds) >= config.watch.rewinds or not good:
+        return False
+    # The state of the last rewind was no good: the one before it, if there is one.
+    last = record.rewinds[-1].step if record.rewinds else -1
+    older = [kept for kept in good if kept < last]
+    target = older[-1] if good[-1] == last and older else good[-1]
+    rewind = Rewind(criterion=criterion, alarm_step=step, step=target)
+    _write(folder, RewindRecord(rewinds=[*record.rewinds, rewind], is_pending=True))
+    return True
+
+
+def place_pending(folder: RunFolder) -> bool:
+    """Make the good state of a pending rewind the run's state; return whether there is one."""
+    record = read_rewinds(folder)
+    if not record.is_pending:
+        return False
+    step = record.rewinds[-1].step
+    _link(_good_state(folder, step), folder.state)
+    return True
+
+
+def forget_later_states(folder: RunFolder, step: int) -> None:
+    """Delete the good states after a step that a run goes on from."""
+    for kept in good_steps(folder):
+        if kept > step:
+            _good_state(folder, kept).unlink()
+
+
+def close_rewind(folder: RunFolder) -> None:
+    """Write down that the pending rewind is done."""
+    record = read_rewinds(folder)
+    _write(folder, record.model_copy(update={"is_pending": False}))
+
+
+def write_memory(folder: RunFolder, step: int, memory: dict[str, Any]) -> None:
+    """Write what the watch remembers at a step, before the checkpoint of that step.
+
+    The file keeps the memories of the last two checkpoints, either of which a killed run may go on
+    from, and of the good states.
+    """
+    memories = _memories(folder)
+    others = sorted((int(key) for key in memories if int(key) != step), reverse=True)
+    last = [key for key in others if key < step][:1]
+    wanted = {*last, *good_steps(folder)} - {step}
+    kept = {str(key): memories[str(key)] for key in others if key in wanted}
+    write_json(folder.watch_memory, {"memories": {str(step): memory} | kept})
+
+
+def read_memory(folder: RunFolder, step: int) -> dict[str, Any]:
+    """Return what the watch remembered at a step.
+
+    Raises:
+        InputError: it was not written.
+    """
+    memories = _memories(folder)
+    if str(step) not in memories:
+        raise InputError(
+            f"expected the watch's memory of step {step} in '{folder.watch_memory}', found "
+            f"{', '.join(memories) or 'none'}: start the run anew"
+        )
+    return dict(memories[str(step)])
+
+
+def _memories(folder: RunFolder) -> dict[str, Any]:
+    if not folder.watch_memory.exists():
+        return {}
+    return dict(read_json(folder.watch_memory, ["memories"])["memories"])
+
+
+def _good_state(folder: RunFolder, step: int) -> Path:
+    return folder.good_states / f"{step}.xml"
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file another name, whole or not at all; a copy where the disk has no links."""
+    with whole_file(target) as partial:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
+
+
+def _write(folder: RunFolder, record: RewindRecord) -> None:
+    write_json(folder.rewinds, record.model_dump())
