@@ -203,7 +203,7 @@ def rewound(
     artefact: Artefact, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[SimulateConfig, Path]:
     """A run that was rewound twice, from a bound that any motion passes, and then stopped."""
-    watch = WatchConfig(interval=2, frames=2, rewinds=2, bond_deviation=0.1)
+    watch = WatchConfig(interval=2, frames=2, rewinds=2, bond_deviation=0.3)
     config = _config(artefact, watch=watch, on_alarm="rewind")
     path = tmp_path_factory.mktemp("rewound") / "run"
     run_simulation(config, path)
