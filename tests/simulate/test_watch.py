@@ -314,7 +314,7 @@ def test_the_command_stops_with_4_and_takes_bounds_from_the_file(
         ({"on_alarm": "rewind", "watch": WatchConfig(enabled=False)}, "rewind needs the watch"),
         ({"watch": WatchConfig(uncertainty=1.0)}, "needs an uncertainty_interval"),
         ({"uncertainty_interval": 10}, "carries no sampled heads"),
-        ({"watch": WatchConfig(rdf_reference="absent.npz")}, "expected an .npz"),
+        ({"watch": WatchConfig(rdf_reference="absent.npz")}, "needs a periodic system"),
     ],
 )
 def test_refusals(short: MakeConfig, values: dict[str, Any], told: str, tmp_path: Path) -> None:
