@@ -203,7 +203,7 @@ def rewound(
     artefact: Artefact, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[SimulateConfig, Path]:
     """A run that was rewound twice, from a bound that any motion passes, and then stopped."""
-    watch = WatchConfig(interval=2, frames=2, rewinds=2, bond_deviation=0.1)
+    watch = WatchConfig(interval=2, frames=2, rewinds=2, bond_deviation=0.3)
     config = _config(artefact, watch=watch, on_alarm="rewind")
     path = tmp_path_factory.mktemp("rewound") / "run"
     run_simulation(config, path)
@@ -314,7 +314,7 @@ def test_the_command_stops_with_4_and_takes_bounds_from_the_file(
         ({"on_alarm": "rewind", "watch": WatchConfig(enabled=False)}, "rewind needs the watch"),
         ({"watch": WatchConfig(uncertainty=1.0)}, "needs an uncertainty_interval"),
         ({"uncertainty_interval": 10}, "carries no sampled heads"),
-        ({"watch": WatchConfig(rdf_reference="absent.npz")}, "expected an .npz"),
+        ({"watch": WatchConfig(rdf_reference="absent.npz")}, "needs a periodic system"),
     ],
 )
 def test_refusals(short: MakeConfig, values: dict[str, Any], told: str, tmp_path: Path) -> None:
