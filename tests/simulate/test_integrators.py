@@ -158,6 +158,22 @@ def test_seeds_differ_by_step_and_kind_and_are_never_any() -> None:
     assert all(0 < seed < 2**31 for seed in drawn)
 
 
+@pytest.mark.parametrize("inner", ["opls", "model"])
+def test_one_inner_step_is_the_run_without_one(
+    inner: str, short: MakeConfig, tmp_path: Path
+) -> None:
+    """Whatever the inner potential is: what it adds is taken off again."""
+    plain = short(steps=6, report_interval=1)
+    chosen = plain.model if inner == "model" else inner
+    energies = []
+    for name, values in (("plain", {}), ("inner", {"inner": chosen}), ("two", {"respa_steps": 2})):
+        config = plain.model_copy(update={"inner": chosen} | values if values else {})
+        run_simulation(config, tmp_path / name)
+        energies.append(read_rows(tmp_path / name / "ledger.csv")[:, 2:5])
+    np.testing.assert_allclose(energies[1], energies[0], rtol=0, atol=1e-7)
+    assert np.abs(energies[2] - energies[0]).max() > 1e-5
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [
