@@ -8,6 +8,7 @@ import openmm
 import pytest
 from openmm import unit
 
+from fisher_mlip.analysis.table import read_table
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.errors import InputError
 from fisher_mlip.simulate import engine, run_simulation
@@ -110,7 +111,7 @@ def test_npt_moves_the_volume_and_keeps_the_shape(
     )
     summary = run_simulation(config, tmp_path / "run")
     assert summary.degrees_of_freedom == 3 * 72
-    volumes = read_rows(tmp_path / "run" / "ledger.csv")[:, -4]
+    volumes = read_table(tmp_path / "run" / "ledger.csv").column("Box Volume (nm^3)")
     assert volumes[0] == pytest.approx(1.728)
     assert len(set(volumes.tolist())) > 2
     text = (tmp_path / "run" / "state.xml").read_text()
