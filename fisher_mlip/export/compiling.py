@@ -157,7 +157,10 @@ def _write_package(network: EquivariantNetwork, path: Path) -> None:
     traced = make_fx(kernel, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*example)
     atoms, edges = Dim("n_atoms", min=2), Dim("n_edges", min=2)
     shapes = ({0: atoms}, {0: edges}, {0: edges}, {0: edges}, None)
-    aoti_compile_and_package(export(traced, example, dynamic_shapes=shapes), package_path=str(path))
+    program = export(traced, example, dynamic_shapes=shapes)
+    # Headers compiled beforehand pay for those who compile often; one kernel waits for them.
+    options = {"aot_inductor.precompile_headers": False}
+    aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
 
 
 def _example_inputs(network: EquivariantNetwork) -> tuple[Tensor, ...]:
