@@ -57,30 +57,27 @@ def export(
 
     Example: fisher-mlip export runs/finetuned --dtype float64 -o runs/exported
     """
+    from fisher_mlip.export import parity as sameness
     from fisher_mlip.export.artefact import write_artefact
-    from fisher_mlip.export.parity import (
-        add_compiled_if_same,
-        compare,
-        probe_frames,
-        require_parity,
-    )
     from fisher_mlip.model.checkpoint import load_checkpoint
     from fisher_mlip.products import sha256_of_file, sibling, whole_folder, write_summary
 
     loaded = load_checkpoint(checkpoint)
+    of_compiled, why_not = None, "not asked for"
     folder = output or sibling(checkpoint, target.value)
-    checked = probe_frames(loaded.config.elements, seed)
+    checked = sameness.probe_frames(loaded.config.elements, seed)
     if frames is not None:
         from fisher_mlip.data import read_frames
 
         checked += list(read_frames(frames))
     with whole_folder(folder, overwrite=overwrite, inputs=[checkpoint, frames]) as partial:
         artefact = write_artefact(partial, loaded, dtype.value if dtype else None)
-        parity = compare(artefact, copy.deepcopy(loaded), checked)
-        require_parity(parity)
-        of_compiled, why_not = None, "not asked for"
+        parity = sameness.compare(artefact, copy.deepcopy(loaded), checked)
+        sameness.require_parity(parity)
         if compiled:
-            of_compiled, why_not = add_compiled_if_same(artefact, copy.deepcopy(loaded), checked)
+            of_compiled, why_not = sameness.add_compiled_if_same(
+                artefact, copy.deepcopy(loaded), checked
+            )
         summary = {
             "target": target.value,
             "checkpoint": str(checkpoint),
@@ -96,8 +93,6 @@ def export(
         f"parity on {parity.frames} frames: forces within {parity.force_difference:.1e} eV/Å, "
         f"energies within {parity.energy_difference_per_atom:.1e} eV/atom ({summary['dtype']})"
     )
-    if of_compiled is not None:
-        console.print(f"compiled: forces within {of_compiled.force_difference:.1e} eV/Å")
-    else:
-        console.print(f"no compiled kernel: {why_not}", markup=False)
+    off = f"forces within {of_compiled.force_difference:.1e} eV/Å" if of_compiled else ""
+    console.print(f"compiled: {off}" if off else f"no compiled kernel: {why_not}", markup=False)
     wrote(*(folder / name for name in names))

@@ -71,6 +71,13 @@ def simulate(
         bool | None,
         typer.Option("--trust-units", help="Leave out the check that a file looks like Å."),
     ] = None,
+    route: Annotated[
+        str | None,
+        typer.Option(
+            help="How OpenMM calls the model: torchforce, python (PythonForce), or auto: python "
+            "where the model has a compiled kernel for this machine. Default: auto."
+        ),
+    ] = None,
     platform: Annotated[
         str | None,
         typer.Option(help="OpenMM platform: auto, Reference, CPU, CUDA. Default: auto."),
@@ -108,6 +115,7 @@ def simulate(
         **{"report_interval": report_interval, "trajectory_interval": trajectory_interval},
         **{"checkpoint_interval": checkpoint_interval, "friction": friction, "dtype": dtype},
         **{"start_frames": start_frames, "platform": platform, "device": device},
+        **{"route": route},
         "trust_units": trust_units,
         "model": None if model is None else str(model),
     }

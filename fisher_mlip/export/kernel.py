@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
+from fisher_mlip.export.torchscript import unoptimized
+
 KernelName = Literal["torchscript", "compiled"]
 
 
@@ -76,7 +78,7 @@ class ScriptKernel(DifferentiatedKernel):
         head_scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return atomic energies and slopes, as `Kernel` says."""
-        with torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call]
+        with unoptimized():
             return super().forward(species, edge_vectors, senders, receivers, head_scale)
 
 

@@ -12,6 +12,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact, load_artefact
 from fisher_mlip.export.compiling import load_compiled, why_not_compiled
 from fisher_mlip.export.kernel import Kernel, KernelName, ScriptKernel
+from fisher_mlip.export.torchscript import unoptimized
 
 KernelChoice = Literal["auto", "torchscript", "compiled"]
 
@@ -127,7 +128,7 @@ class ArtefactPotential:
         x, box = self._tensors(positions, cell)
         if not self._module.can_list(x):
             return np.full(len(x), np.nan)
-        with torch.enable_grad(), torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call]
+        with torch.enable_grad(), unoptimized():
             vectors, senders, receivers = self._module.near_pairs(x, box)
             vectors = vectors.detach().requires_grad_(True)
             near = vectors.to(self._network.dtype)
@@ -149,7 +150,7 @@ class ArtefactPotential:
         if not self._module.can_list(x):
             nothing = torch.full_like(x, torch.nan)
             return nothing[:, 0], nothing, torch.full((3, 3), torch.nan, dtype=torch.float64)
-        with torch.no_grad(), torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call]
+        with torch.no_grad(), unoptimized():
             vectors, senders, receivers = self._module.near_pairs(x, box)
         scale = torch.tensor(self.head_scale, dtype=torch.float64)
         energies, slopes = self._run(self._module.species, vectors, senders, receivers, scale)

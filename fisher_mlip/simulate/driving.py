@@ -150,7 +150,7 @@ def _summarize(
         ns_per_day=_ns_per_day(run.config, steps_here, seconds),
         platform=platform.getName(),
         precision=platform.getPropertyValue(context, "Precision") if has_precision else "double",
-        force_route="TorchForce",
+        force_route=run.simulation.potential.name,
         dtype=str(run.config.dtype),
         degrees_of_freedom=float(freedom.sum()),
         paths=_paths(run),

@@ -1,5 +1,7 @@
 """System, integrator and context of a run."""
 
+from typing import Any
+
 import numpy as np
 from openmm import (
     Context,
@@ -21,14 +23,22 @@ from fisher_mlip.simulate.systems import MolecularSystem
 from fisher_mlip.simulate.velocities import half_step_back, maxwell_boltzmann
 from fisher_mlip.threads import use_fastest_threads
 from fisher_mlip.units import NM_PER_ANGSTROM
-from openmm_plugin import molecule_bonds, torch_force
+from openmm_plugin import PotentialForce, make_force, molecule_bonds
 
 PS_PER_FS = 1e-3
 
 
+class PotentialSimulation(Simulation):  # type: ignore[misc]
+    """A simulation that knows its potential: the route taken, and the list's rebuilds."""
+
+    def __init__(self, potential: PotentialForce, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.potential = potential
+
+
 def build_simulation(
     molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig, integrator_seed: int
-) -> Simulation:
+) -> PotentialSimulation:
     """Return an OpenMM simulation of the system under the potential, without a state yet.
 
     Args:
@@ -45,18 +55,21 @@ def build_simulation(
         system.addParticle(float(mass))
     if molecular.cell is not None:
         system.setDefaultPeriodicBoxVectors(*box_vectors(molecular.cell))
-    force = torch_force(
+    platform, properties = choose_platform(config)
+    potential = make_force(
         artefact,
         molecular.topology,
+        route=config.route,
+        platform=platform.getName(),
         periodic=molecular.is_periodic,
         skin=config.skin,
         independent_molecules=molecular.independent_molecules,
     )
-    system.addForce(force)
+    system.addForce(potential.force)
     system.addForce(molecule_bonds(molecular.topology))
-    platform, properties = choose_platform(config)
     integrator = _integrator(config, integrator_seed)
-    return Simulation(molecular.topology, system, integrator, platform, properties)
+    arguments = molecular.topology, system, integrator, platform, properties
+    return PotentialSimulation(potential, *arguments)
 
 
 def set_start(simulation: Simulation, molecular: MolecularSystem, config: SimulateConfig) -> None:

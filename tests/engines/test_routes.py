@@ -180,6 +180,27 @@ def test_numbers_do_not_depend_on_the_lists_history(
     assert len(set(found)) == 1, [energy for energy, _ in found]
 
 
+def test_first_calls_give_the_bits_of_later_ones(compiled: Artefact, route: Route) -> None:
+    frame = frames()[1]
+    context = context_of(make_force(compiled, topology_of(frame), route=route), frame)
+    found = []
+    for _ in range(4):
+        context.setPositions(frame.positions * 0.1)
+        energy, forces = read(context)
+        found.append((energy, forces.tobytes()))
+    assert len(set(found)) == 1
+
+
+def test_a_long_open_system_is_computed(
+    artefact: Artefact, checkpoint: Checkpoint, route: Route
+) -> None:
+    near = frames()[0].positions[:4]
+    positions = np.concatenate([near, near + np.array([4e5, 0.0, 0.0])])
+    frame = Frame(np.tile(frames()[0].atomic_numbers[:4], 2), positions)
+    built = make_force(artefact, topology_of(frame), route=route)
+    check_same(read(context_of(built, frame)), eager(checkpoint, artefact, frame), 1e-6)
+
+
 def test_sabotage_a_list_in_another_order_gives_other_bits(
     artefact: Artefact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
