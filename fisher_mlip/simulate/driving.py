@@ -15,6 +15,7 @@ from fisher_mlip.errors import UnstableRunError
 from fisher_mlip.interruption import Interruption, noted_interruption
 from fisher_mlip.products import folder_identity
 from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
+from fisher_mlip.simulate.engine import PotentialSimulation
 from fisher_mlip.simulate.folder import RunFolder, write_pdb
 from fisher_mlip.simulate.progress import shown_progress
 from fisher_mlip.simulate.reporting import RunReporters, momentum_groups
@@ -45,7 +46,7 @@ class Run:
     folder: RunFolder
     identity: tuple[int, int]
     molecular: MolecularSystem
-    simulation: Simulation
+    simulation: PotentialSimulation
     reporters: RunReporters
     segments: Segments
 
@@ -133,7 +134,7 @@ def _write_unstable(run: Run, message: str) -> None:
 def _summarize(
     run: Run, status: Status, message: str, steps_here: int, seconds: float
 ) -> RunSummary:
-    context = run.simulation.context
+    context, potential = run.simulation.context, run.simulation.potential
     platform = context.getPlatform()
     has_precision = "Precision" in platform.getPropertyNames()
     freedom = atomic_degrees_of_freedom(
@@ -150,7 +151,7 @@ def _summarize(
         ns_per_day=_ns_per_day(run.config, steps_here, seconds),
         platform=platform.getName(),
         precision=platform.getPropertyValue(context, "Precision") if has_precision else "double",
-        force_route=run.simulation.potential.name,
+        force_route=f"{potential.name}: {potential.reason}",
         dtype=str(run.config.dtype),
         degrees_of_freedom=float(freedom.sum()),
         paths=_paths(run),

@@ -12,11 +12,12 @@ from fisher_mlip.export import Artefact
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+@pytest.mark.parametrize("route", ["torchforce", "python"])
 @pytest.mark.parametrize("name", ["openmm_gas", "openmm_liquid"])
 def test_smoke(
-    name: str, artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, route: str, artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = [name, str(artefact.path), "--smoke", "-o", str(tmp_path)]
+    arguments = [name, str(artefact.path), "--smoke", "--route", route, "-o", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     rows = np.loadtxt(tmp_path / "ledger.csv", delimiter=",")
