@@ -16,9 +16,9 @@ from fisher_mlip.export import load_artefact
 from openmm_plugin import (
     LedgerReporter,
     MoleculeEnergyReporter,
+    make_force,
     molecule_index,
     topology_atomic_numbers,
-    torch_force,
 )
 
 
@@ -30,7 +30,8 @@ def main() -> None:
     system = openmm.System()
     for atom in topology.atoms():
         system.addParticle(atom.element.mass)
-    system.addForce(torch_force(artefact, topology, independent_molecules=True))
+    potential = make_force(artefact, topology, route=options.route, independent_molecules=True)
+    system.addForce(potential.force)
     integrator = openmm.VerletIntegrator(options.timestep * unit.femtosecond)
     simulation = Simulation(topology, system, integrator)
     # Molecules that do not see each other may as well start in one place.
@@ -53,6 +54,7 @@ def main() -> None:
     slopes = np.polyfit(time, by_molecule, 1)[0]
     print(f"{options.molecules} molecules, {time[-1]:.4g} ps")
     print(f"drift: median {np.median(slopes):+.3e}, largest {abs(slopes).max():.3e} kJ/mol/ps")
+    print(f"{potential.name}: {potential.reason}; {potential.list_rebuilds()} neighbor lists")
     print(f"wrote {ledger}\nwrote {energies}")
 
 
@@ -65,6 +67,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--interval", type=int, default=20, help="steps between rows")
     parser.add_argument("--timestep", type=float, default=0.5, help="fs")
     parser.add_argument("--temperature", type=float, default=500.0, help="K, of the start")
+    routes = ["auto", "torchforce", "python"]
+    parser.add_argument("--route", default="auto", choices=routes, help="how OpenMM calls it")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=Path("gas_run"))
     parser.add_argument("--smoke", action="store_true", help="4 molecules, 40 steps")

@@ -13,7 +13,7 @@ from openmm.app import PDBFile, Simulation
 
 from fisher_mlip.data import equilibrated_liquid
 from fisher_mlip.data.ethanol import ethanol_topology
-from openmm_plugin import LedgerReporter, UnwrappedDCDReporter, molecule_bonds, torch_force
+from openmm_plugin import LedgerReporter, UnwrappedDCDReporter, make_force, molecule_bonds
 
 
 def main() -> None:
@@ -25,7 +25,8 @@ def main() -> None:
     for atom in topology.atoms():
         system.addParticle(atom.element.mass)
     system.setDefaultPeriodicBoxVectors(*topology.getPeriodicBoxVectors())
-    system.addForce(torch_force(options.model, topology))
+    potential = make_force(options.model, topology, route=options.route)
+    system.addForce(potential.force)
     # The barostat moves molecules, which OpenMM finds by bonds; the potential has none.
     system.addForce(molecule_bonds(topology))
     barostat = openmm.MonteCarloBarostat(options.pressure_bar, options.temperature, 25)
@@ -55,6 +56,7 @@ def main() -> None:
     )
     print(f"temperature {temperature[len(rows) // 4 :].mean():.1f} K")
     print(f"density {density[0]:.3f} g/mL -> {density[-1]:.3f} g/mL")
+    print(f"{potential.name}: {potential.reason}; {potential.list_rebuilds()} neighbor lists")
     print(f"wrote {ledger}\nwrote {trajectory}")
 
 
@@ -68,6 +70,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--timestep", type=float, default=0.5, help="fs")
     parser.add_argument("--temperature", type=float, default=298.15, help="K")
     parser.add_argument("--pressure-bar", type=float, default=1.0)
+    routes = ["auto", "torchforce", "python"]
+    parser.add_argument("--route", default="auto", choices=routes, help="how OpenMM calls it")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=Path("liquid_run"))
     parser.add_argument("--smoke", action="store_true", help="16 molecules, 30 + 30 steps")

@@ -44,7 +44,8 @@ def main() -> None:
     simulation.reporters.append(UnwrappedDCDReporter(trajectory, options.interval, periodic=True))
     simulation.step(options.steps)
 
-    density = np.loadtxt(ledger, delimiter=",", ndmin=2)[:, -3]
+    columns = ledger.read_text().splitlines()[0].strip("#").replace('"', "").split(",")
+    density = np.loadtxt(ledger, delimiter=",", ndmin=2)[:, columns.index("Density (g/mL)")]
     half = density[len(density) // 2 :]
     print(f"density {density[0]:.3f} g/mL at first, {half.mean():.3f} g/mL over the second half")
     print(f"wrote {ledger}\nwrote {trajectory}")

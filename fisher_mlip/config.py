@@ -179,6 +179,7 @@ class SimulateConfig(Config):
         skin: Å added to the cutoff of the neighbor list.
         start_frames: extended XYZ whose frames start the molecules of `ethanol-gas`; "" for none.
         trust_units: leave out the check that a system's file looks like Å.
+        route: how OpenMM calls the potential: `torchforce`, `python`, or `auto`.
         platform: OpenMM platform, or `auto`.
         dtype: of the model; None takes the artefact's own, another than that is refused.
         uncertainty_interval: steps between rows of `uncertainty.csv`, each as dear as some 12 to 32
@@ -209,6 +210,7 @@ class SimulateConfig(Config):
     skin: float = Field(0.5, gt=0.0, le=20.0)
     start_frames: str = ""
     trust_units: bool = False
+    route: Literal["auto", "torchforce", "python"] = "auto"
     platform: str = "auto"
     seed: int = Field(0, ge=0, lt=2**63)
     dtype: DtypeName | None = None

@@ -78,6 +78,8 @@ def diagnose(folder: Path) -> list[Finding]:
         findings += [torch_finding(torch), neighbor_finding(neighbors), *openmm_findings(openmm)]
         platforms = openmm.facts.get("platforms", [])
         findings += pool.map(platform_finding, platforms)
+        if openmm.facts.get("python_force"):
+            findings.append(python_force_finding())
     return findings
 
 
@@ -232,6 +234,14 @@ def platform_finding(platform: str) -> Finding:
     if native:
         wrong = f"the platform itself does not run: {native}"
     return Finding(subject, "failure" if platform in NEEDED_PLATFORMS else "warning", wrong)
+
+
+def python_force_finding(platform: str = "CPU") -> Finding:
+    """Tell whether a PythonForce gives the analytic energy and forces."""
+    outcome = run_check("python-force", platform)
+    wrong = accuracy_failure(outcome)
+    subject = f"PythonForce on {platform}"
+    return Finding(subject, "failure" if wrong else "ok", wrong or "energy and forces right")
 
 
 def accuracy_failure(outcome: Outcome) -> str:

@@ -81,10 +81,10 @@ class FisherPotential(MLPotentialImpl):  # type: ignore[misc]
         return False
 
     def _force(self, topology: Topology, atoms: list[int] | None, skin: float) -> Force:
-        from openmm_plugin import torch_force
+        from openmm_plugin import make_force
         from openmm_plugin.subset import subset_force
 
         if atoms is None:
-            return torch_force(self._artefact, topology, skin=skin)
+            return make_force(self._artefact, topology, skin=skin).force
         # openmm-ml copies this force to interpolate, which ends the process with a TorchForce.
         return subset_force(self._artefact, topology, atoms, skin=skin)

@@ -1,7 +1,12 @@
 """OpenMM parts: an exported potential as a force, and reporters that keep float64 ledgers."""
 
 from openmm_plugin.bonds import molecule_bonds, molecule_index
-from openmm_plugin.force import topology_atomic_numbers, torch_force
+from openmm_plugin.force import (
+    PotentialForce,
+    make_force,
+    topology_atomic_numbers,
+    torch_force,
+)
 from openmm_plugin.ledger import LedgerReporter
 from openmm_plugin.molecules import MoleculeEnergyReporter
 from openmm_plugin.trajectory import UnwrappedDCDReporter
@@ -13,8 +18,10 @@ __all__ = [
     "InstabilityWatch",
     "LedgerReporter",
     "MoleculeEnergyReporter",
+    "PotentialForce",
     "UncertaintyReporter",
     "UnwrappedDCDReporter",
+    "make_force",
     "molecule_bonds",
     "molecule_index",
     "standard_criteria",

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from openmm import PythonForce, State, unit
+from openmm import PythonForce
 from openmm.app import Topology
 
-from fisher_mlip.export import Artefact, load_artefact
+from fisher_mlip.export import Artefact, ArtefactPotential
+from openmm_plugin.callback import HEAD_SCALE, PotentialCallback
 from openmm_plugin.force import topology_atomic_numbers
 
 
@@ -33,40 +33,29 @@ def subset_force(
     """
     is_periodic = topology.getPeriodicBoxVectors() is not None
     numbers = topology_atomic_numbers(topology)[list(atoms)]
-    force = PythonForce(_Evaluator(artefact.path, tuple(numbers.tolist()), is_periodic, skin))
+    callback = CopyableCallback(artefact.path, tuple(numbers.tolist()), is_periodic, skin)
+    force = PythonForce(callback, {HEAD_SCALE: 1.0})
     force.setParticles(list(atoms))
     force.setUsesPeriodicBoundaryConditions(is_periodic)
     return force
 
 
-class _Evaluator:
-    """What the force calls; OpenMM copies forces by what they are made of, so it can be made again.
+class CopyableCallback(PotentialCallback):
+    """A potential's callback that can be made again from what it was made of.
+
+    openmm-ml copies a mixed System's forces, and OpenMM copies a PythonForce by pickling what it
+    calls: this tells pickle the file of the potential, and nothing of it.
 
     Args:
         path: `model.pt`.
         numbers: atomic numbers of the atoms.
-        is_periodic: whether the box counts.
+        periodic: whether the box counts.
         skin: Å.
     """
 
-    def __init__(
-        self, path: Path, numbers: tuple[int, ...], is_periodic: bool, skin: float
-    ) -> None:
-        self._given = (path, numbers, is_periodic, skin)
-        self._is_periodic = is_periodic
-        self._module = load_artefact(path).bind(np.array(numbers), periodic=is_periodic, skin=skin)
+    def __init__(self, path: Path, numbers: tuple[int, ...], periodic: bool, skin: float) -> None:
+        self._given = (path, numbers, periodic, skin)
+        super().__init__(ArtefactPotential(path, np.array(numbers), periodic=periodic, skin=skin))
 
-    def __reduce__(self) -> tuple[type["_Evaluator"], tuple[Path, tuple[int, ...], bool, float]]:
+    def __reduce__(self) -> Any:
         return type(self), self._given
-
-    def __call__(self, state: State) -> tuple[float, npt.NDArray[np.float64]]:
-        """Return the energy, kJ/mol, and the forces, kJ/mol/nm, at the state's positions."""
-        positions = _tensor(state.getPositions(asNumpy=True)).requires_grad_()
-        box = _tensor(state.getPeriodicBoxVectors(asNumpy=True)) if self._is_periodic else None
-        energy = self._module(positions, box)
-        (gradient,) = torch.autograd.grad(energy, positions)
-        return float(energy.detach()), -gradient.numpy()
-
-
-def _tensor(values: unit.Quantity) -> torch.Tensor:
-    return torch.tensor(np.asarray(values.value_in_unit(unit.nanometer)), dtype=torch.float64)

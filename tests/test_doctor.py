@@ -87,6 +87,19 @@ def test_a_platform_that_fails(
     assert (finding.status, finding.detail) == (status, words)
 
 
+def test_python_force_computes_here_and_wrong_forces_are_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert doctor.python_force_finding() == Finding(
+        "PythonForce on CPU", "ok", "energy and forces right"
+    )
+    wrong = {"energy_error": 0.0, "force_error": 0.5, "tolerance": 1e-4}
+    monkeypatch.setattr(doctor, "run_check", lambda *check: Outcome(wrong))
+    finding = doctor.python_force_finding()
+    assert finding.status == "failure"
+    assert "wrong values" in finding.detail
+
+
 def test_wrong_neighbors_are_a_failure() -> None:
     assert doctor.neighbor_finding(Outcome({"error": 1e-15})).status == "ok"
     assert doctor.neighbor_finding(Outcome({"error": 0.1})).status == "failure"

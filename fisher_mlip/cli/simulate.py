@@ -93,6 +93,13 @@ def simulate(
         bool | None,
         typer.Option("--trust-units", help="Leave out the check that a file looks like Å."),
     ] = None,
+    route: Annotated[
+        str | None,
+        typer.Option(
+            help="How OpenMM calls the model: torchforce, python (PythonForce), or auto: python "
+            "where the model has a compiled kernel for this machine. Default: auto."
+        ),
+    ] = None,
     platform: Annotated[
         str | None,
         typer.Option(help="OpenMM platform: auto, Reference, CPU, CUDA. Default: auto."),
@@ -173,6 +180,7 @@ def simulate(
         **{"pressure_bar": pressure, "barostat_interval": barostat_interval},
         **{"inner": inner, "respa_steps": respa_steps},
         **{"trust_units": trust_units, "on_alarm": on_alarm, "watch": _watch_options(locals())},
+        **{"route": route},
         "uncertainty_interval": uncertainty_interval,
         "model": None if model is None else str(model),
     }

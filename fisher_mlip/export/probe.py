@@ -97,6 +97,22 @@ def torch_force(platform_name: str) -> dict[str, Any]:
     return _compare(TorchForce(module), platform_name, positions, anchors)
 
 
+def python_force(platform_name: str) -> dict[str, Any]:
+    """Return the relative error of a harmonic PythonForce on a platform."""
+    import openmm
+    from openmm import State, unit
+
+    positions, anchors = _geometry()
+
+    def compute(state: State) -> tuple[float, FloatArray]:
+        x = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
+        displacements = np.asarray(x) - anchors
+        energy = 0.5 * FORCE_CONSTANT * float((displacements**2).sum())
+        return energy, -FORCE_CONSTANT * displacements
+
+    return _compare(openmm.PythonForce(compute), platform_name, positions, anchors)
+
+
 def _geometry() -> tuple[FloatArray, FloatArray]:
     generator = np.random.default_rng(0)
     anchors = generator.uniform(0.0, 1.0, (5, 3))
@@ -137,6 +153,7 @@ CHECKS: dict[str, Callable[..., dict[str, Any]]] = {
     "neighbor-list": neighbor_list,
     "native-force": native_force,
     "torch-force": torch_force,
+    "python-force": python_force,
 }
 
 if __name__ == "__main__":

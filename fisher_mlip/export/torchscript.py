@@ -27,6 +27,13 @@ def without_deprecation() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def unoptimized() -> Iterator[None]:
+    """Run scripts as they are: the optimizer changes last bits after the first calls."""
+    with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+        yield
+
+
 def save_script(module: torch.nn.Module, path: Path, extra: Mapping[str, str]) -> None:
     """Script a module (e3nn parts included) and save it with extra text files inside."""
     # Through memory: on a full disk torch's own writer ends the process.

@@ -15,6 +15,7 @@ from fisher_mlip.errors import UnstableRunError
 from fisher_mlip.interruption import Interruption, noted_interruption
 from fisher_mlip.products import folder_identity
 from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
+from fisher_mlip.simulate.engine import PotentialSimulation
 from fisher_mlip.simulate.folder import RunFolder, write_pdb
 from fisher_mlip.simulate.integrators import begins_anew, momentum_groups, renew
 from fisher_mlip.simulate.progress import show_note, shown_progress
@@ -52,7 +53,7 @@ class Run:
     folder: RunFolder
     identity: tuple[int, int]
     molecular: MolecularSystem
-    simulation: Simulation
+    simulation: PotentialSimulation
     reporters: RunReporters
     segments: Segments
     noise_seed: int
@@ -181,7 +182,7 @@ def _write_unstable(run: Run, message: str) -> None:
 def _summarize(
     run: Run, status: Status, message: str, steps_here: int, seconds: float
 ) -> RunSummary:
-    context = run.simulation.context
+    context, potential = run.simulation.context, run.simulation.potential
     platform = context.getPlatform()
     has_precision = "Precision" in platform.getPropertyNames()
     freedom = atomic_degrees_of_freedom(
@@ -198,7 +199,7 @@ def _summarize(
         ns_per_day=_ns_per_day(run.config, steps_here, seconds),
         platform=platform.getName(),
         precision=platform.getPropertyValue(context, "Precision") if has_precision else "double",
-        force_route="TorchForce",
+        force_route=f"{potential.name}: {potential.reason}",
         dtype=str(run.config.dtype),
         degrees_of_freedom=float(freedom.sum()),
         paths=_paths(run),

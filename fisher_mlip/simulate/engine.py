@@ -1,10 +1,11 @@
 """System, integrator and context of a run."""
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
-from openmm import Context, Force, System, Vec3, unit
+from openmm import Context, System, Vec3, unit
 from openmm.app import Simulation
 
 from fisher_mlip.config import SimulateConfig
@@ -25,12 +26,20 @@ from fisher_mlip.simulate.systems import MolecularSystem
 from fisher_mlip.simulate.velocities import half_step_back, maxwell_boltzmann
 from fisher_mlip.threads import use_fastest_threads
 from fisher_mlip.units import NM_PER_ANGSTROM
-from openmm_plugin import molecule_bonds, torch_force
+from openmm_plugin import PotentialForce, make_force, molecule_bonds
+
+
+class PotentialSimulation(Simulation):  # type: ignore[misc]
+    """A simulation that knows its potential: the route taken, and the list's rebuilds."""
+
+    def __init__(self, potential: PotentialForce, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.potential = potential
 
 
 def build_simulation(
     molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig, seed: int, step: int
-) -> Simulation:
+) -> PotentialSimulation:
     """Return an OpenMM simulation of the system under the potential, without a state yet.
 
     Args:
@@ -50,23 +59,27 @@ def build_simulation(
         system.addParticle(float(mass))
     if molecular.cell is not None:
         system.setDefaultPeriodicBoxVectors(*box_vectors(molecular.cell))
-    system.addForce(potential_force(molecular, artefact, config))
+    platform, properties = choose_platform(config)
+    potential = potential_force(molecular, artefact, config, platform.getName())
+    system.addForce(potential.force)
     system.addForce(molecule_bonds(molecular.topology))
     add_inner_forces(system, molecular, config)
     add_ensemble(system, config)
-    platform, properties = choose_platform(config)
     integrator = make_integrator(config)
     seed_noise(system, integrator, config, seed, step)
-    return Simulation(molecular.topology, system, integrator, platform, properties)
+    arguments = molecular.topology, system, integrator, platform, properties
+    return PotentialSimulation(potential, *arguments)
 
 
 def potential_force(
-    molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig
-) -> Force:
-    """Return the potential as a force on all atoms."""
-    return torch_force(
+    molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig, platform: str
+) -> PotentialForce:
+    """Return the potential as a force on all atoms, for a platform."""
+    return make_force(
         artefact,
         molecular.topology,
+        route=config.route,
+        platform=platform,
         periodic=molecular.is_periodic,
         skin=config.skin,
         independent_molecules=molecular.independent_molecules,

@@ -12,7 +12,7 @@ from fisher_mlip.data.opls import independent_system, reference_system
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import load_artefact
 from fisher_mlip.simulate.systems import MolecularSystem
-from openmm_plugin import topology_atomic_numbers, torch_force
+from openmm_plugin import make_force, topology_atomic_numbers
 from openmm_plugin.respa import INNER_GROUP
 
 OPLS = "opls"
@@ -36,13 +36,13 @@ def add_inner_forces(system: System, molecular: MolecularSystem, config: Simulat
 
 
 def _model_force(molecular: MolecularSystem, config: SimulateConfig) -> Force:
-    return torch_force(
+    return make_force(
         load_artefact(Path(config.inner)),
         molecular.topology,
         periodic=molecular.is_periodic,
         skin=config.skin,
         independent_molecules=molecular.independent_molecules,
-    )
+    ).force
 
 
 def _opls_forces(molecular: MolecularSystem) -> list[Force]:

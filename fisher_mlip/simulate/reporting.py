@@ -1,13 +1,11 @@
 """The reporters of a run, opened and closed together."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from openmm.app import Simulation
-
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.export import Artefact
+from fisher_mlip.simulate.engine import PotentialSimulation
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.integrators import momentum_groups
 from fisher_mlip.simulate.rewinding import write_memory
@@ -61,7 +59,7 @@ class RunReporters:
 
 
 def attach_reporters(
-    simulation: Simulation,
+    simulation: PotentialSimulation,
     molecular: MolecularSystem,
     artefact: Artefact,
     config: SimulateConfig,
@@ -69,7 +67,6 @@ def attach_reporters(
     segment: Path,
     *,
     append: bool,
-    list_rebuilds: Callable[[], int] | None = None,
 ) -> RunReporters:
     """Open the reporters of a run and attach them.
 
@@ -83,7 +80,6 @@ def attach_reporters(
         folder: where the files go.
         segment: the trajectory's file.
         append: go on with the rows that are there.
-        list_rebuilds: of the potential, for a column of the ledger.
     """
     interval = config.report_interval
     groups = momentum_groups(molecular, config)
@@ -92,7 +88,10 @@ def attach_reporters(
         interval,
         append=append,
         momentum_groups=groups,
-        list_rebuilds=list_rebuilds,
+        # Independent molecules have fixed pairs.
+        list_rebuilds=None
+        if molecular.independent_molecules
+        else simulation.potential.list_rebuilds,
     )
     molecules = None
     numbers, index = topology_atomic_numbers(molecular.topology), molecular.molecules

@@ -32,7 +32,7 @@ class RunSummary:
         ns_per_day: of this process.
         platform: OpenMM's name.
         precision: of the integration.
-        force_route: how the potential is called.
+        force_route: how the potential is called, and why so.
         dtype: of the potential.
         degrees_of_freedom: behind the temperatures.
         paths: of the run's files, by role.

@@ -7,6 +7,7 @@ import torch
 from fisher_mlip.data.frames import Frame, Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.model.graph import Graph, build_graph, graph_of_frames, join_graphs, species_of
+from fisher_mlip.model.neighbors import canonical_order, open_pairs, thins_out
 
 CELL = np.array([[4.0, 0.0, 0.0], [0.9, 3.6, 0.0], [-0.7, 0.5, 4.4]])
 
@@ -82,3 +83,53 @@ def test_periodic_frame_without_volume_is_refused() -> None:
 def test_positions_that_would_crash_the_list_are_refused(bad: float) -> None:
     with pytest.raises(InputError, match="expected positions within"):
         build_graph(Frame(np.array([1, 1]), np.array([[0.0, 0, 0], [0, 0, bad]])), [1], 3.0)
+
+
+CORNERS = [[4e5, 0, 0], [0, 4e5, 0], [0, 1, 4e5], [9e5, 1, 1], [1500, 1500, 1], [1, 1200, 1200]]
+
+
+@pytest.mark.parametrize("corner", CORNERS)
+def test_flat_and_long_open_systems_have_their_pairs(corner: list[float]) -> None:
+    """vesin's cell list ends the process over these; see `thins_out`."""
+    near = np.array([[0.0, 0, 0], [1.0, 0.5, 0.2], [2.5, 0.0, 2.5]])
+    frame = Frame(np.ones(6, dtype=np.int64), np.concatenate([near, near + corner]))
+    graph = build_graph(frame, [1], 3.0)
+    pairs = set(zip(graph.receivers.tolist(), graph.senders.tolist(), strict=True))
+    one = {(0, 1), (1, 0), (1, 2), (2, 1)}
+    assert pairs == one | {(i + 3, j + 3) for i, j in one}
+
+
+def test_own_list_is_vesins_where_both_can() -> None:
+    positions = np.random.default_rng(0).uniform(-9.0, 9.0, (300, 3))
+    graph = build_graph(Frame(np.ones(300, dtype=np.int64), positions), [1], 3.0)
+    expected = set(zip(graph.receivers.tolist(), graph.senders.tolist(), strict=True))
+    receivers, senders = open_pairs(torch.tensor(positions), 3.0)
+    assert len(receivers) == len(expected) > 1000
+    assert set(zip(receivers.tolist(), senders.tolist(), strict=True)) == expected
+    fewer = open_pairs(torch.tensor(positions), 2.9)
+    assert len(fewer[0]) < len(expected)
+
+
+def test_when_vesin_would_end_the_process() -> None:
+    for extents in ([4e5, 0.0, 0.0], [1200.0, 1200.0, 1.0], [1.0, 1200.0, 1200.0]):
+        assert thins_out(torch.tensor(extents), 3.5)
+    for extents in ([0.0, 0.0, 0.0], [1e5, 0.0, 0.0], [3e3, 3e3, 3e3], [1e6, 1e6, 1e6]):
+        assert not thins_out(torch.tensor(extents), 3.5)
+
+
+def test_a_periodic_sheet_too_wide_for_the_list_is_refused() -> None:
+    sheet = Frame(np.array([1]), np.zeros((1, 3)), np.diag([1e4, 1e4, 3.0]), np.ones(3, dtype=bool))
+    with pytest.raises(InputError, match="not a thin sheet"):
+        build_graph(sheet, [1], 3.0)
+
+
+def test_the_canonical_order_is_that_of_the_pairs_not_of_the_list() -> None:
+    rng = np.random.default_rng(5)
+    receivers, senders = torch.tensor(rng.integers(0, 4, (2, 60)))
+    shifts = torch.tensor(rng.integers(-2, 3, (60, 3))).double()
+    rows = torch.cat([receivers[:, None], senders[:, None], shifts.long()], dim=1)
+    expected = sorted(rows.tolist())
+    for order in (torch.arange(60), torch.tensor(rng.permutation(60))):
+        mixed = canonical_order(receivers[order], senders[order], shifts[order])
+        assert rows[order][mixed].tolist() == expected
+        assert rows[order].tolist() != expected

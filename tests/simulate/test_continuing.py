@@ -20,6 +20,7 @@ from fisher_mlip.simulate import driving, engine, run_simulation
 from fisher_mlip.simulate.checkpoints import read_state
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.systems import MolecularSystem
+from openmm_plugin import PotentialForce
 
 from .conftest import MakeConfig
 
@@ -46,12 +47,12 @@ class Killed(BaseException):
 def springs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put springs along the bonds where the potential would be."""
 
-    def force(molecular: MolecularSystem, *_: object) -> HarmonicBondForce:
+    def force(molecular: MolecularSystem, *_: object) -> PotentialForce:
         springs = HarmonicBondForce()
         for bond in molecular.topology.bonds():
             springs.addBond(bond.atom1.index, bond.atom2.index, 0.12, 2e5)
         springs.setUsesPeriodicBoundaryConditions(True)
-        return springs
+        return PotentialForce(springs, "python", "torchscript", "springs", lambda: 1)
 
     monkeypatch.setattr(engine, "potential_force", force)
 

@@ -14,17 +14,20 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 NAMES = ["openmm_gas", "openmm_liquid", "openmm_liquid_npt", "openmm_ml_mixed"]
+ROUTES = ["torchforce", "python"]
+RUNS = [*((name, route) for name in NAMES[:2] for route in ROUTES), *((n, "") for n in NAMES[2:])]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "route"), RUNS)
 def test_smoke(
-    name: str, artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, route: str, artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name == "openmm_ml_mixed":
         openmmml = pytest.importorskip("openmmml", reason="openmm-ml is not installed")
         # The entry point may be older than the tree in a checkout.
         openmmml.MLPotential.registerImplFactory("fisher-mlip", FisherPotentialFactory())
-    arguments = [name, str(artefact.path), "--smoke", "-o", str(tmp_path)]
+    options = ["--route", route] if route else []
+    arguments = [name, str(artefact.path), "--smoke", *options, "-o", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)
     runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     rows = np.loadtxt(tmp_path / "ledger.csv", delimiter=",")

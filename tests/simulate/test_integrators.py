@@ -13,8 +13,11 @@ from fisher_mlip.config import SimulateConfig
 from fisher_mlip.errors import InputError
 from fisher_mlip.simulate import engine, run_simulation
 from fisher_mlip.simulate.integrators import add_ensemble, make_integrator, noise_seeds, renew
+from openmm_plugin import PotentialForce
 
 from .conftest import MakeConfig, read_rows
+
+NOTHING = PotentialForce(openmm.HarmonicBondForce(), "python", "torchscript", "nothing", lambda: 0)
 
 BOLTZMANN = 0.00831446261815324
 CHAIN = SimulateConfig(
@@ -142,7 +145,7 @@ def test_the_barostat_steps_by_the_box_of_the_moment(
     from fisher_mlip.export import load_artefact
     from fisher_mlip.simulate.systems import build_molecular_system
 
-    monkeypatch.setattr(engine, "potential_force", lambda *_: openmm.HarmonicBondForce())
+    monkeypatch.setattr(engine, "potential_force", lambda *_: NOTHING)
     config = short(ensemble="npt", system=str(ethanol_box), barostat_interval=1)
     molecular = build_molecular_system(config, 3.0)
     found = []

@@ -44,6 +44,19 @@ def test_run_folder(short: MakeConfig, tmp_path: Path) -> None:
     assert not [p for p in tmp_path.iterdir() if p != run]
 
 
+def test_both_routes_run_the_same_dynamics(short: MakeConfig, tmp_path: Path) -> None:
+    rows = []
+    for route, name in (("torchforce", "TorchForce: "), ("python", "PythonForce (torchscript): ")):
+        summary = run_simulation(short(route=route), tmp_path / route)
+        assert summary.force_route.startswith(name)
+        rows.append(read_rows(tmp_path / route / "ledger.csv")[:, :5])
+        rows.append(read_rows(tmp_path / route / "molecules.csv"))
+    np.testing.assert_allclose(rows[0], rows[2], rtol=1e-9)
+    np.testing.assert_allclose(rows[1], rows[3], rtol=1e-9)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(rows[1][:-1], rows[3][1:], rtol=1e-9)
+
+
 def _verlet_by_hand(
     short: MakeConfig, artefact: Artefact, steps: int, timestep_ps: float
 ) -> np.ndarray:
