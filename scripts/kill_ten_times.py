@@ -1,7 +1,7 @@
 """One run killed with SIGKILL at ten random moments, against one that was left alone, as JSON.
 
 Each process is started by the same command line, with `--restart auto`, and killed when the ledger
-has reached a step drawn at random and a random part of a second has passed. Rows (but the speed),
+has reached a step drawn at random and a random part of a second has passed. Rows (but speed and list rebuilds),
 frames and the last state must then be those of the uninterrupted run to the last bit; the exit
 status is 1 where they are not.
 
@@ -105,9 +105,17 @@ def compare(run: Path, other: Path) -> dict[str, object]:
     }
 
 
+def ledger_rows(run: Path) -> list[str]:
+    """Return the ledger's rows without what a process decides: speed, and when lists were built."""
+    lines = [line.split(",") for line in (run / "ledger.csv").read_text().splitlines()]
+    left_out = ('"Speed', '"List Rebuilds')
+    kept = [k for k, column in enumerate(lines[0]) if not column.startswith(left_out)]
+    return [",".join(line[k] for k in kept) for line in lines]
+
+
 def content(run: Path) -> tuple[list[str], FloatArray, str]:
-    """Return a run's rows without their speed, its frames in nm, and its last state."""
-    rows = [line.rsplit(",", 1)[0] for line in (run / "ledger.csv").read_text().splitlines()]
+    """Return a run's rows, its frames in nm, and its last state."""
+    rows = ledger_rows(run)
     top = str(run / "topology.pdb")
     frames = [mdtraj.load_dcd(str(path), top=top).xyz for path in segments(run)]
     return rows, np.concatenate(frames), (run / "state.xml").read_text()

@@ -78,9 +78,17 @@ def _resumed(config: SimulateConfig, run: Path, kills: int) -> Path:
     return run
 
 
+def _rows(run: Path) -> list[str]:
+    """Return the ledger's rows without what a process decides: speed, and when lists were built."""
+    lines = [line.split(",") for line in (run / "ledger.csv").read_text().splitlines()]
+    left_out = ('"Speed', '"List Rebuilds')
+    kept = [k for k, column in enumerate(lines[0]) if not column.startswith(left_out)]
+    return [",".join(line[k] for k in kept) for line in lines]
+
+
 def _content(run: Path) -> tuple[list[str], np.ndarray, str]:
-    """Return the ledger's rows without the speeds, the frames, and the last state."""
-    rows = [line.rsplit(",", 1)[0] for line in (run / "ledger.csv").read_text().splitlines()]
+    """Return the ledger's rows, the frames, and the last state."""
+    rows = _rows(run)
     segments = sorted(run.glob("trajectory*.dcd"), key=lambda path: ("part" in path.name, path))
     top = str(run / "topology.pdb")
     frames = np.concatenate([mdtraj.load_dcd(str(path), top=top).xyz for path in segments])
