@@ -28,7 +28,7 @@ NO_SKIN = 1e-6  # Å: the list is made anew for every move
 class Potential(Protocol):
     """What the checks take: a frame -> energy (eV, relative to isolated atoms), forces (eV/Å)."""
 
-    def __call__(self, frame: Frame) -> tuple[float, FloatArray]:
+    def __call__(self, frame: Frame, /) -> tuple[float, FloatArray]:
         """Return the energy and the forces (n_atoms, 3) of a frame."""
 
 

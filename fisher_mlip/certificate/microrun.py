@@ -40,7 +40,7 @@ class Runs:
 
     @property
     def time_ps(self) -> FloatArray:
-        return np.arange(len(self.double)) * TIMESTEP / FS_PER_PS
+        return np.asarray(np.arange(len(self.double)) * (TIMESTEP / FS_PER_PS))
 
 
 def micro_runs(double: Engine, single: Engine, frame: Frame, steps: int, seed: int) -> Runs:

@@ -5,7 +5,7 @@ import numpy as np
 from fisher_mlip.certificate.engine import Potential
 from fisher_mlip.certificate.rows import Row, judged
 from fisher_mlip.certificate.tolerances import Tolerances
-from fisher_mlip.data.frames import FloatArray, Frame
+from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.testing import random_rotation
 
 Result = tuple[float, FloatArray]
@@ -97,11 +97,11 @@ def reordering_rows(potential: Potential, frame: Frame, on: str, allowed: Tolera
     )
 
 
-def exchange(frame: Frame, seed: int) -> FloatArray:
+def exchange(frame: Frame, seed: int) -> IntArray:
     """Return an order (n_atoms,) in which atoms of each element have changed places."""
     generator = np.random.default_rng(seed)
     order = np.arange(frame.n_atoms)
     for number in np.unique(frame.atomic_numbers):
         alike = np.flatnonzero(frame.atomic_numbers == number)
         order[alike] = np.roll(generator.permutation(alike), 1)
-    return order
+    return np.asarray(order, dtype=np.int64)

@@ -1,6 +1,7 @@
 """The strain derivative that the artefact tells against finite strains of the engine's energy."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def virial_rows(
     told = strain_derivative(frame)
     finite = np.array(
         [
-            derivative(lambda h, k=k: strained(potential, frame, k, h), allowed.step / 4.0)
+            derivative(partial(strained, potential, frame, k), allowed.step / 4.0)
             for k in range(len(COMPONENTS))
         ]
     )

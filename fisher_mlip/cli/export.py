@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fisher_mlip.cli.certificates import Level, print_certificate, shown_checks
 from fisher_mlip.cli.console import console, wrote
 from fisher_mlip.cli.options import Precision
 
@@ -37,6 +38,15 @@ def export(
     seed: Annotated[
         int, typer.Option(min=0, help="Of the probe frames that parity is checked on.")
     ] = 0,
+    certify: Annotated[
+        bool, typer.Option(help="Check the artefact in OpenMM, and refuse it if a check fails.")
+    ] = True,
+    level: Annotated[
+        Level, typer.Option(help="Of the certificate; full: picoseconds of dynamics, more frames.")
+    ] = Level.QUICK,
+    platform: Annotated[
+        str, typer.Option(help="OpenMM platform of the certificate: auto, Reference, CPU, CUDA.")
+    ] = "auto",
     overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
 ) -> None:
     """Export a checkpoint for a simulation engine, and prove that it is the same model.
@@ -44,10 +54,14 @@ def export(
     The artefact computes energies relative to isolated atoms (kJ/mol) from positions (nm), for
     any number of atoms, periodic or not, with its neighbor list and skin inside. Before it
     appears its energies and forces are compared with the eager model's: on a cluster, in a
-    triclinic cell, with unwrapped coordinates, and on your frames.
+    triclinic cell, with unwrapped coordinates, and on your frames. Then its certificate is made:
+    what comes out of OpenMM is checked as `fisher-mlip verify` does, and the result is bound to
+    the artefact. One that fails does not appear (exit code 4).
 
     Example: fisher-mlip export runs/finetuned --dtype float64 -o runs/exported
     """
+    from fisher_mlip.certificate import certify as certified
+    from fisher_mlip.certificate.binding import bind
     from fisher_mlip.export.artefact import write_artefact
     from fisher_mlip.export.parity import compare, probe_frames, require_parity
     from fisher_mlip.model.checkpoint import load_checkpoint
@@ -55,7 +69,8 @@ def export(
 
     loaded = load_checkpoint(checkpoint)
     folder = output or sibling(checkpoint, target.value)
-    checked = probe_frames(loaded.config.elements, seed)
+    probes = probe_frames(loaded.config.elements, seed)
+    checked = list(probes)
     if frames is not None:
         from fisher_mlip.data import read_frames
 
@@ -64,12 +79,26 @@ def export(
         artefact = write_artefact(partial, loaded, dtype.value if dtype else None)
         parity = compare(artefact, copy.deepcopy(loaded), checked)
         require_parity(parity)
+        if certify:
+            with shown_checks() as show:
+                certificate = certified(
+                    artefact,
+                    frames=checked[len(probes) :],
+                    checkpoint=loaded,
+                    platform=platform,
+                    level=level.value,
+                    seed=seed,
+                    show=show,
+                )
+            print_certificate(certificate)
+            artefact = bind(artefact, certificate)
         summary = {
             "target": target.value,
             "checkpoint": str(checkpoint),
             "model_sha256": sha256_of_file(artefact.path),
             "dtype": artefact.manifest.dtype,
             "parity": asdict(parity),
+            "certificate": artefact.manifest.certificate_hash or None,
         }
         write_summary(partial, summary)
         names = sorted(path.name for path in partial.iterdir())

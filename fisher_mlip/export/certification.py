@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import warnings
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,14 @@ class PresentConditions:
     kernel: str | None = None
     torch: str | None = None
     platform: str | None = None
+
+
+def warn_of_differences(artefact: Artefact, present: PresentConditions) -> None:
+    """Warn where an artefact that has a certificate is used under other conditions than its own."""
+    if artefact.manifest.certified is not None:
+        note = certification_note(artefact, present)
+        if note is not None:
+            warnings.warn(note, CertificationWarning, stacklevel=3)
 
 
 def content_hash(model: Path) -> str:
@@ -111,10 +120,15 @@ def certification_note(artefact: Artefact, present: PresentConditions) -> str | 
         present: where it is about to run.
 
     Returns:
-        None where it was certified under these conditions.
+        None where it was certified under these conditions. A certificate that was changed is told
+        before anything else.
     """
     certified = artefact.manifest.certified
     again = f"'fisher-mlip verify {artefact.path.parent}' runs the checks here"
+    try:
+        check_binding(artefact)
+    except InputError as refused:
+        return str(refused)
     if certified is None:
         return f"'{artefact.path.name}' has no certificate: {again}"
     pairs = {
