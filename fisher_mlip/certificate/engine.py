@@ -90,6 +90,11 @@ class Engine:
         self.built: BuiltForce | None = None
         self._contexts: dict[tuple[bytes, bool], openmm.Context] = {}
 
+    @property
+    def reason(self) -> str:
+        """Why this route and kernel; empty before anything was computed."""
+        return self.built.reason if self.built else ""
+
     def __call__(self, frame: Frame) -> tuple[float, FloatArray]:
         """Return energy (eV) and forces (n_atoms, 3) in eV/Å, in the frame's own axes."""
         context, turn = self._placed(frame)

@@ -11,7 +11,7 @@ from fisher_mlip.certificate.symmetry import same_rows
 from fisher_mlip.certificate.tolerances import Tolerances
 from fisher_mlip.data.frames import Frame
 
-PATH_STEPS = 6
+PATH_STEPS = 8
 
 
 def wrapping_rows(
@@ -65,7 +65,7 @@ def skin_rows(
         frame: where the path begins.
         on: its name.
         allowed: tolerances.
-        seed: of the path: atoms move by a tenth of an Å at a time, the cell breathes halfway.
+        seed: of the path.
     """
     worst: list[Row] = []
     for point in path(frame, seed):
@@ -75,16 +75,21 @@ def skin_rows(
 
 
 def path(frame: Frame, seed: int) -> Sequence[Frame]:
-    """Return frames along a random path, a periodic one's cell strained from its middle on."""
+    """Return frames along a random path, a periodic one's cell strained from its middle on.
+
+    At last every atom takes another's place: no list of before is of use there.
+    """
     generator = np.random.default_rng(seed)
     points = [frame]
+    # Far enough that pairs enter the cutoff which the first list did not hold.
     for step in range(PATH_STEPS):
-        moved = points[-1].positions + generator.normal(0.0, 0.06, frame.positions.shape)
+        moved = points[-1].positions + generator.normal(0.0, 0.08, frame.positions.shape)
         stretch = 1.01 if frame.is_periodic and step == PATH_STEPS // 2 else 1.0
         points.append(
             points[-1].relabelled(positions=moved * stretch, cell=points[-1].cell * stretch)
         )
-    return points
+    exchanged = np.roll(points[-1].positions, 1, axis=0)
+    return [*points, points[-1].relabelled(positions=exchanged)]
 
 
 def _worse(rows: tuple[Row, Row]) -> Row:

@@ -84,38 +84,40 @@ def separation_rows(
     apart = frame.positions.copy()
     apart[second] += np.array([far + 2.0 * float(np.abs(frame.positions).max()), 1.0, -2.0])
     added = parts[0][0] + parts[1][0] - energy, parts[0][1] + parts[1][1] - forces
+    found = potential(frame.relabelled(positions=apart))
+    return [
+        *_isolated_rows(energy, forces, own, allowed.same),
+        *same_rows("additivity", "two parts", "taking them apart", found, added, allowed.same),
+    ]
+
+
+def _isolated_rows(energy: float, forces: FloatArray, own: FloatArray, same: float) -> list[Row]:
+    """Return the rows of atoms that are all alone: forces, the sum, the atoms' own energies."""
+    on, largest = "atoms alone", float(np.abs(own).max())
     return [
         judged(
             "isolated atoms: forces",
-            "atoms alone",
+            on,
             "largest force on an atom without neighbors",
             float(np.abs(forces).max()),
             "eV/Å",
-            allowed.same,
+            same,
         ),
         judged(
             "isolated atoms: sum",
-            "atoms alone",
+            on,
             "difference of the energy and the sum of atomic energies",
-            abs(energy - float(own.sum())) / frame.n_atoms,
+            abs(energy - float(own.sum())) / len(own),
             "eV/atom",
-            allowed.same * max(1.0, float(np.abs(own).max())),
+            same * max(1.0, largest),
         ),
         reported(
             "isolated atoms: energy",
-            "atoms alone",
+            on,
             "largest energy of an atom alone, E - E0",
-            float(np.abs(own).max()),
+            largest,
             "eV",
             "what a composition fit leaves; constant in dynamics",
-        ),
-        *same_rows(
-            "additivity",
-            "two parts",
-            "taking them apart",
-            potential(frame.relabelled(positions=apart)),
-            added,
-            allowed.same,
         ),
     ]
 

@@ -1,6 +1,6 @@
 """What `export` and `verify` share: a certificate made with progress shown, printed as a table."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -11,6 +11,9 @@ from fisher_mlip.cli.console import console, progress_console
 
 if TYPE_CHECKING:
     from fisher_mlip.certificate import Certificate, Row
+    from fisher_mlip.data import Frame
+    from fisher_mlip.export import Artefact
+    from fisher_mlip.model import Checkpoint
 
 STYLES = {"passed": "green", "failed": "bold red", "reported": "dim"}
 
@@ -27,6 +30,45 @@ def shown_checks() -> Iterator[Callable[[str], None]]:
     """Yield a function that shows on standard error which checks run."""
     with progress_console.status("certificate") as status:
         yield lambda name: status.update(f"certificate: {name}")
+
+
+def with_certificate(
+    artefact: "Artefact",
+    checkpoint: "Checkpoint",
+    frames: "Sequence[Frame]",
+    *,
+    platform: str,
+    level: Level,
+    seed: int,
+) -> "Artefact":
+    """Certify an artefact that was just written, print what was found and bind it.
+
+    Args:
+        artefact: as written.
+        checkpoint: that it was made from.
+        frames: of the user.
+        platform: of OpenMM, or `auto`.
+        level: how much is checked.
+        seed: of probes, operations and velocities.
+
+    Raises:
+        UncertifiedError: a check failed.
+    """
+    from fisher_mlip import certificate as room
+    from fisher_mlip.certificate.binding import bind
+
+    with shown_checks() as show:
+        certificate = room.certify(
+            artefact,
+            frames=frames,
+            checkpoint=checkpoint,
+            platform=platform,
+            level=level.value,
+            seed=seed,
+            show=show,
+        )
+    print_certificate(certificate)
+    return bind(artefact, certificate)
 
 
 def print_certificate(certificate: "Certificate") -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fisher_mlip.cli.certificates import Level, print_certificate, shown_checks
+from fisher_mlip.cli.certificates import Level, with_certificate
 from fisher_mlip.cli.console import console, wrote
 from fisher_mlip.cli.options import Precision
 
@@ -60,8 +60,6 @@ def export(
 
     Example: fisher-mlip export runs/finetuned --dtype float64 -o runs/exported
     """
-    from fisher_mlip.certificate import certify as certified
-    from fisher_mlip.certificate.binding import bind
     from fisher_mlip.export.artefact import write_artefact
     from fisher_mlip.export.parity import compare, probe_frames, require_parity
     from fisher_mlip.model.checkpoint import load_checkpoint
@@ -80,18 +78,10 @@ def export(
         parity = compare(artefact, copy.deepcopy(loaded), checked)
         require_parity(parity)
         if certify:
-            with shown_checks() as show:
-                certificate = certified(
-                    artefact,
-                    frames=checked[len(probes) :],
-                    checkpoint=loaded,
-                    platform=platform,
-                    level=level.value,
-                    seed=seed,
-                    show=show,
-                )
-            print_certificate(certificate)
-            artefact = bind(artefact, certificate)
+            own = checked[len(probes) :]
+            artefact = with_certificate(
+                artefact, loaded, own, platform=platform, level=level, seed=seed
+            )
         summary = {
             "target": target.value,
             "checkpoint": str(checkpoint),

@@ -113,23 +113,22 @@ def certify(
         InputError: a frame or a platform that cannot be used.
     """
     start, extent = time.perf_counter(), EXTENTS[level]
-    _check_frames(artefact, frames)
-    if checkpoint is not None:
-        _check_origin(artefact, checkpoint)
+    _check_inputs(artefact, frames, checkpoint)
     with tempfile.TemporaryDirectory() as folder:
-        subject = _subject(artefact, frames[: extent.frames], platform, route, seed, Path(folder))
-        rows = list(_all_rows(subject, checkpoint, extent, seed, show))
-    engine = subject.engine
-    built = engine.built
+        tried, place = frames[: extent.frames], Path(folder)
+        subject = subject_of(artefact, tried, place, platform=platform, route=route, seed=seed)
+        rows = list(static_rows(subject, checkpoint, extent, seed, show))
+        show("micro-runs")
+        rows += _runs(subject, extent, seed)
     return Certificate(
         passed=all(row.verdict is not Verdict.FAILED for row in rows),
         weights_hash=artefact.manifest.weights_hash,
         content_hash=content_hash(artefact.path),
         dtype=artefact.manifest.dtype,
         cpu=cpu_name(),
-        precision=engine.properties.get("Precision", ""),
-        conditions=conditions(engine, level),
-        reason=built.reason if built else "",
+        precision=subject.engine.properties.get("Precision", ""),
+        conditions=conditions(subject.engine, level),
+        reason=subject.engine.reason,
         checkpoint=checkpoint is not None,
         frames=len(subject.frames),
         seconds=round(time.perf_counter() - start, 1),
@@ -137,14 +136,16 @@ def certify(
     )
 
 
-def _subject(
+def subject_of(
     artefact: Artefact,
     frames: Sequence[Frame],
-    platform: str,
-    route: str,
-    seed: int,
     folder: Path,
+    *,
+    platform: str = "auto",
+    route: str = "auto",
+    seed: int = 0,
 ) -> Subject:
+    """Return what is checked of an artefact; its twin is written into `folder`."""
     is_double = artefact.manifest.dtype == "float64"
     twin = recast(artefact, "float32" if is_double else "float64", folder)
     engine = Engine(artefact, platform=platform, route=route)
@@ -163,9 +164,10 @@ def _subject(
     )
 
 
-def _all_rows(
+def static_rows(
     subject: Subject, checkpoint: Checkpoint | None, extent: Extent, seed: int, show: Progress
 ) -> Iterator[Row]:
+    """Yield the rows of all checks but the micro-runs."""
     tried = {"molecule": subject.molecule, "crystal": subject.crystal} | subject.frames
     show("forces against the energy")
     yield from _gradients(subject, tried, seed)
@@ -177,8 +179,6 @@ def _all_rows(
     yield from _distances(subject)
     show("precision and parity")
     yield from _agreements(subject, tried, checkpoint)
-    show("micro-runs")
-    yield from _runs(subject, extent, seed)
 
 
 def _gradients(subject: Subject, tried: dict[str, Frame], seed: int) -> Iterator[Row]:
@@ -271,19 +271,20 @@ def _runs(subject: Subject, extent: Extent, seed: int) -> Iterator[Row]:
         yield from run_rows(runs, on, seed)
 
 
-def _check_frames(artefact: Artefact, frames: Sequence[Frame]) -> None:
-    known = set(artefact.manifest.elements)
+def _check_inputs(
+    artefact: Artefact, frames: Sequence[Frame], checkpoint: Checkpoint | None
+) -> None:
+    known = artefact.manifest.elements
     for index, frame in enumerate(frames):
-        unknown = sorted({int(z) for z in frame.atomic_numbers} - known)
+        unknown = sorted({int(z) for z in frame.atomic_numbers} - set(known))
         if unknown:
             raise InputError(
-                f"expected frames of the model's elements {sorted(known)}, found Z={unknown[0]} in "
-                f"frame {index}"
+                f"expected frames of the model's elements {known}, found Z={unknown[0]} in frame "
+                f"{index}"
             )
-
-
-def _check_origin(artefact: Artefact, checkpoint: Checkpoint) -> None:
-    expected = (artefact.manifest.elements, artefact.manifest.cutoff)
+    if checkpoint is None:
+        return
+    expected = (known, artefact.manifest.cutoff)
     found = (checkpoint.config.elements, checkpoint.config.model.cutoff)
     if found != expected:
         raise InputError(
