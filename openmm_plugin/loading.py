@@ -1,8 +1,16 @@
 """Loads openmm-torch in the order and with the quiet that it needs."""
 
 import importlib
+import importlib.util
 import logging
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
+
+
+def has_openmmtorch() -> bool:
+    """Tell whether openmm-torch is installed."""
+    return importlib.util.find_spec("openmmtorch") is not None
 
 
 def load_openmmtorch() -> ModuleType:
@@ -22,6 +30,17 @@ def load_openmmtorch() -> ModuleType:
         return importlib.import_module("openmmtorch")
     finally:
         root.removeFilter(_is_not_simtk_notice)
+
+
+def python_torch_force() -> Callable[..., Any] | None:
+    """Return openmm-torch's PythonTorchForce, which hands over tensors; None where it has none.
+
+    It is in openmm-torch's newer sources; the wheels of 1.10 are without it.
+    """
+    if not has_openmmtorch():
+        return None
+    found: Callable[..., Any] | None = getattr(load_openmmtorch(), "PythonTorchForce", None)
+    return found
 
 
 def _is_not_simtk_notice(record: logging.LogRecord) -> bool:

@@ -110,3 +110,50 @@ def artefact(checkpoint: "Checkpoint", tmp_path_factory: pytest.TempPathFactory)
     from fisher_mlip.export import write_artefact
 
     return write_artefact(tmp_path_factory.mktemp("model"), checkpoint, "float64")
+
+
+@pytest.fixture(scope="session", params=["float64", "float32"])
+def compiled(
+    request: pytest.FixtureRequest,
+    checkpoint: "Checkpoint",
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Artefact":
+    """The random network as an artefact with its compiled kernel, in each dtype.
+
+    Compiling takes half a minute each: whoever does without it takes `artefact`.
+    """
+    from fisher_mlip.export import write_artefact
+    from fisher_mlip.export.compiling import CompilingError, add_compiled
+
+    dtype: DtypeName = request.param
+    made = write_artefact(tmp_path_factory.mktemp(f"compiled-{dtype}"), checkpoint, dtype)
+    try:
+        add_compiled(made, checkpoint)
+    except CompilingError as failure:
+        pytest.skip(str(failure))
+    return made
+
+
+@pytest.fixture(scope="session")
+def headed(
+    checkpoint: "Checkpoint", tmp_path_factory: pytest.TempPathFactory
+) -> "tuple[Checkpoint, Artefact]":
+    """The random network with a head and sampled heads, eager and as an artefact."""
+    import torch
+
+    from fisher_mlip.config import HeadConfig
+    from fisher_mlip.export import write_artefact
+    from fisher_mlip.model import Checkpoint, new_network
+
+    config = checkpoint.config.model_copy(
+        update={"head": HeadConfig(kind="per-element"), "sampled_heads": 4}
+    )
+    torch.manual_seed(2)
+    network = new_network(config).eval()
+    network.load_state_dict(checkpoint.network.state_dict(), strict=False)
+    assert network.head is not None
+    assert network.samples is not None
+    network.head.theta.data = 0.3 * torch.randn_like(network.head.theta)
+    network.samples.theta_samples.copy_(torch.randn_like(network.samples.theta_samples))
+    made = Checkpoint(network, config)
+    return made, write_artefact(tmp_path_factory.mktemp("headed"), made, "float64")

@@ -3,7 +3,12 @@
 from fisher_mlip.certificate.rows import Certificate, read_certificate
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
-from fisher_mlip.export.certification import bind_certificate, check_binding, content_hash
+from fisher_mlip.export.certification import (
+    bind_certificate,
+    check_binding,
+    compiled_hash,
+    content_hash,
+)
 from fisher_mlip.export.manifest import CERTIFICATE_NAME
 
 
@@ -33,6 +38,12 @@ def own_certificate(artefact: Artefact) -> Certificate | None:
         raise InputError(
             f"'{path}' is the certificate of another model: expected content "
             f"{certificate.content_hash[:12]}..., found {found[:12]}... in '{artefact.path.name}'"
+        )
+    kernel = compiled_hash(artefact)
+    if certificate.compiled_hash and kernel and certificate.compiled_hash != kernel:
+        raise InputError(
+            f"'{path}' is the certificate of another compiled kernel: expected "
+            f"{certificate.compiled_hash[:12]}..., found {kernel[:12]}..."
         )
     return certificate
 

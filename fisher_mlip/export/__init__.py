@@ -2,5 +2,13 @@
 
 from fisher_mlip.export.artefact import Artefact, load_artefact, write_artefact
 from fisher_mlip.export.manifest import Manifest, read_manifest
+from fisher_mlip.export.potential import ArtefactPotential
 
-__all__ = ["Artefact", "Manifest", "load_artefact", "read_manifest", "write_artefact"]
+__all__ = [
+    "Artefact",
+    "ArtefactPotential",
+    "Manifest",
+    "load_artefact",
+    "read_manifest",
+    "write_artefact",
+]

@@ -40,6 +40,8 @@ class Artefact:
         periodic: bool,
         skin: float = 0.5,
         molecules: IntArray | None = None,
+        atoms: IntArray | None = None,
+        rebuild_file: Path | None = None,
     ) -> torch.jit.ScriptModule:
         """Return a fresh script for these atoms, ready for TorchForce.
 
@@ -49,6 +51,10 @@ class Artefact:
             skin: Å added to the cutoff of the neighbor list.
             molecules: (n_atoms,), index of each atom's molecule; when given, only atoms of one
                 molecule interact.
+            atoms: (n_atoms,), the places of these atoms among the positions that will come, where
+                those hold others too.
+            rebuild_file: a file of one int64 in which the rebuilds of the neighbor list of all
+                copies of the script are counted.
 
         Raises:
             InputError: an element that the model has not seen, or a skin that is not positive.
@@ -62,6 +68,11 @@ class Artefact:
         module.species = species
         module.periodic = periodic
         module.skin = float(skin)
+        if atoms is not None:
+            module.subset = True
+            module.atoms = torch.from_numpy(np.array(atoms, dtype=np.int64))
+        if rebuild_file is not None:
+            module.rebuild_file = str(rebuild_file)
         if molecules is not None:
             receivers, senders = pairs_within_molecules(np.asarray(molecules))
             module.independent = True

@@ -4,18 +4,21 @@ import hashlib
 import io
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact
+from fisher_mlip.export.compiling import COMPILED_NAME
 from fisher_mlip.export.manifest import (
     CERTIFICATE_NAME,
     MANIFEST_NAME,
     CertifiedConditions,
     is_manifest,
 )
-from fisher_mlip.products import write_bytes, write_text
+from fisher_mlip.products import sha256_of_file, write_bytes, write_text
 
 # torch starts every part of an archive at a multiple of this, and marks the filling like this.
 _ALIGNMENT = 64
@@ -51,6 +54,14 @@ def warn_of_differences(artefact: Artefact, present: PresentConditions) -> None:
             warnings.warn(note, CertificationWarning, stacklevel=3)
 
 
+@contextmanager
+def without_certification_warnings() -> Iterator[None]:
+    """Keep quiet of other conditions: for who tells of them himself, or certifies."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CertificationWarning)
+        yield
+
+
 def content_hash(model: Path) -> str:
     """Return a SHA-256 over all that an artefact's archive holds, but for its manifest.
 
@@ -65,6 +76,12 @@ def content_hash(model: Path) -> str:
                 digest.update(name.partition("/")[2].encode())
                 digest.update(archive.read(name))
     return digest.hexdigest()
+
+
+def compiled_hash(artefact: Artefact) -> str:
+    """Return the SHA-256 of the compiled kernel beside an artefact, "" if there is none."""
+    path = artefact.path.parent / COMPILED_NAME
+    return sha256_of_file(path) if path.is_file() else ""
 
 
 def bind_certificate(artefact: Artefact, text: str, conditions: CertifiedConditions) -> Artefact:

@@ -1,4 +1,4 @@
-"""Is the artefact the model? Energies and forces of the script against the eager network."""
+"""Is the artefact the model? Energies and forces of its kernels against the eager network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,9 @@ from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact
+from fisher_mlip.export.compiling import CompilingError, add_compiled, remove_compiled
+from fisher_mlip.export.kernel import KernelName
+from fisher_mlip.export.potential import ArtefactPotential
 from fisher_mlip.model.checkpoint import Checkpoint, torch_dtype
 from fisher_mlip.model.graph import build_graph
 from fisher_mlip.model.potential import evaluate
@@ -59,15 +62,29 @@ def artefact_forces(artefact: Artefact, frame: Frame) -> tuple[float, FloatArray
     return float(energy.detach()) / KJ_PER_MOL_PER_EV, forces
 
 
-def compare(artefact: Artefact, checkpoint: Checkpoint, frames: Sequence[Frame]) -> Parity:
+def compiled_forces(artefact: Artefact, frame: Frame) -> tuple[float, FloatArray]:
+    """Return the energy (eV, relative to isolated atoms) and forces (eV/Å) compiled."""
+    potential = ArtefactPotential(
+        artefact, frame.atomic_numbers, periodic=frame.is_periodic, kernel="compiled"
+    )
+    return potential.energy_and_forces(frame.positions, frame.cell if frame.is_periodic else None)
+
+
+def compare(
+    artefact: Artefact,
+    checkpoint: Checkpoint,
+    frames: Sequence[Frame],
+    kernel: KernelName = "torchscript",
+) -> Parity:
     """Return the differences between an artefact and the checkpoint it was made from."""
+    forces_of = artefact_forces if kernel == "torchscript" else compiled_forces
     dtype = artefact.manifest.dtype
     network = checkpoint.network.to(torch_dtype(dtype))
     force, energy, largest = 0.0, 0.0, 0.0
     for frame in frames:
         graph = build_graph(frame, checkpoint.config.elements, network.cutoff)
         eager = evaluate(network, graph)
-        exported_energy, exported_forces = artefact_forces(artefact, frame)
+        exported_energy, exported_forces = forces_of(artefact, frame)
         expected = eager.forces.numpy()
         # np.max keeps a NaN where Python's max would drop it.
         force = float(np.max([force, np.abs(exported_forces - expected).max()]))
@@ -75,6 +92,31 @@ def compare(artefact: Artefact, checkpoint: Checkpoint, frames: Sequence[Frame])
         energy = float(np.max([energy, difference]))
         largest = float(np.max([largest, np.abs(expected).max()]))
     return Parity(len(frames), force, energy, largest, FORCE_TOLERANCE[dtype])
+
+
+def add_compiled_if_same(
+    artefact: Artefact, checkpoint: Checkpoint, frames: Sequence[Frame]
+) -> tuple[Parity | None, str]:
+    """Compile an artefact's kernel, and keep it only if it is the model.
+
+    Args:
+        artefact: as written by `write_artefact`.
+        checkpoint: that it was made from; its network takes the artefact's dtype.
+        frames: that the compiled kernel is compared on.
+
+    Returns:
+        the differences, and ""; or None, and in words why there is no compiled kernel.
+    """
+    try:
+        add_compiled(artefact, checkpoint)
+        parity = compare(artefact, checkpoint, frames, "compiled")
+    except (CompilingError, InputError) as failure:
+        remove_compiled(artefact.path.parent)
+        return None, str(failure)
+    if parity.holds:
+        return parity, ""
+    remove_compiled(artefact.path.parent)
+    return None, f"compiled, its forces are off by {parity.force_difference:.3g} eV/Å"
 
 
 def require_parity(parity: Parity) -> None:

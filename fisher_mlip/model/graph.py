@@ -10,9 +10,7 @@ from vesin import NeighborList
 
 from fisher_mlip.data.frames import Frame, IntArray
 from fisher_mlip.errors import InputError
-
-# Å. vesin's cell list ends the process on positions that are not finite or absurdly far away.
-LARGEST_POSITION = 1e6
+from fisher_mlip.model.neighbors import LARGEST_POSITION, face_distances, open_pairs, thins_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ def build_graph(frame: Frame, elements: Sequence[int], cutoff: float) -> Graph:
 
     Raises:
         InputError: an unknown element, periodic boundaries without a cell, or positions that are
-            not finite or beyond 1e6 Å.
+            not finite or beyond 1e6 Å, or a cell that is a sheet too thin and wide for the list.
     """
     if not (np.abs(frame.positions) < LARGEST_POSITION).all():
         raise InputError(
@@ -97,13 +95,7 @@ def build_graph(frame: Frame, elements: Sequence[int], cutoff: float) -> Graph:
         )
     if frame.is_periodic and abs(np.linalg.det(frame.cell)) < 1e-6:
         raise InputError(f"expected a cell with a volume, found {frame.cell.tolist()} (Å)")
-    neighbors = NeighborList(cutoff=cutoff, full_list=True)
-    i, j, shifts = neighbors.compute(
-        points=np.ascontiguousarray(frame.positions, dtype=np.float64),
-        box=np.ascontiguousarray(frame.cell, dtype=np.float64),
-        periodic=frame.pbc.tolist() if frame.is_periodic else False,
-        quantities="ijS",
-    )
+    i, j, shifts = _pairs(frame, cutoff)
     return Graph(
         species=torch.from_numpy(species_of(frame.atomic_numbers, elements)),
         positions=torch.tensor(frame.positions, dtype=torch.float64),
@@ -113,6 +105,31 @@ def build_graph(frame: Frame, elements: Sequence[int], cutoff: float) -> Graph:
         cells=torch.tensor(frame.cell, dtype=torch.float64)[None],
         frame_index=torch.zeros(frame.n_atoms, dtype=torch.long),
     )
+
+
+def _pairs(frame: Frame, cutoff: float) -> tuple[IntArray, IntArray, IntArray]:
+    """Return receivers, senders and shifts of all pairs within the cutoff."""
+    positions = torch.tensor(frame.positions, dtype=torch.float64)
+    extents = positions.amax(dim=0) - positions.amin(dim=0)
+    if frame.is_periodic:
+        faces = face_distances(torch.tensor(frame.cell, dtype=torch.float64))
+        extents = torch.where(torch.tensor(frame.pbc.tolist()), faces, extents)
+    if thins_out(extents, cutoff):
+        if frame.is_periodic:
+            raise InputError(
+                "expected a cell that is not a thin sheet of 1e5 cutoffs or more, found one of "
+                f"{' x '.join(f'{extent:.4g}' for extent in extents.tolist())} Å"
+            )
+        receivers, senders = open_pairs(positions, cutoff)
+        return receivers.numpy(), senders.numpy(), np.zeros((len(senders), 3), dtype=np.int64)
+    found = NeighborList(cutoff=cutoff, full_list=True).compute(
+        points=np.ascontiguousarray(frame.positions, dtype=np.float64),
+        box=np.ascontiguousarray(frame.cell, dtype=np.float64),
+        periodic=frame.pbc.tolist() if frame.is_periodic else False,
+        quantities="ijS",
+    )
+    receivers, senders, shifts = found
+    return receivers, senders, shifts
 
 
 def join_graphs(graphs: Sequence[Graph]) -> Graph:

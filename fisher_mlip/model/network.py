@@ -119,15 +119,27 @@ class EquivariantNetwork(torch.nn.Module):
         return outputs
 
     def forward(
-        self, species: Tensor, edge_vectors: Tensor, senders: Tensor, receivers: Tensor
+        self,
+        species: Tensor,
+        edge_vectors: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+        head_scale: Tensor | None = None,
     ) -> Tensor:
-        """Return atomic energies (n_atoms,) in eV, float64, relative to isolated atoms."""
+        """Return atomic energies (n_atoms,) in eV, float64, relative to isolated atoms.
+
+        Args: as `last_layer_features`, and
+            head_scale: (), what the head's term is multiplied by; one when None.
+        """
         nodes = self.layer_features(species, edge_vectors, senders, receivers)
         features = nodes[-1] * self.energy_scale
         # Summing in float64 costs nothing here and keeps a large box from losing its digits.
         energies = (features.double() * self.readout.double()).sum(dim=1)
         if self.head is not None:
-            energies = energies + self.head(nodes, species) * self.energy_scale.double()
+            term = self.head(nodes, species) * self.energy_scale.double()
+            if head_scale is not None:
+                term = term * head_scale
+            energies = energies + term
         if self.repulsion is not None:
             energies = energies + self.repulsion(species, edge_vectors, senders, receivers)
         return energies + self.shift.double()[species]

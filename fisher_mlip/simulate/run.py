@@ -8,7 +8,11 @@ import torch
 from fisher_mlip.config import SimulateConfig, write_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
-from fisher_mlip.export.certification import PresentConditions, certification_note
+from fisher_mlip.export.certification import (
+    PresentConditions,
+    certification_note,
+    without_certification_warnings,
+)
 from fisher_mlip.products import (
     folder_identity,
     read_json,
@@ -63,7 +67,18 @@ def run_simulation(
     artefact = load_artefact(Path(config.model))
     config = settled_config(config, artefact)
     _tell_certification(artefact, config)
-    place = RunFolder(folder)
+    with without_certification_warnings():
+        return _run(config, artefact, RunFolder(folder), resume=resume, overwrite=overwrite)
+
+
+def _run(
+    config: SimulateConfig,
+    artefact: Artefact,
+    place: RunFolder,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> RunSummary:
     if not resume:
         run = _start(config, artefact, place, overwrite=overwrite)
         with place.locked():

@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from fisher_mlip.certificate import Certificate, Verdict, read_certificate
-from fisher_mlip.certificate.binding import own_certificate, told_of
+from fisher_mlip.certificate.binding import bind, own_certificate, told_of
 from fisher_mlip.cli import app
 from fisher_mlip.data import Frames, write_frames
 from fisher_mlip.errors import InputError
@@ -23,6 +23,7 @@ from fisher_mlip.export.certification import (
     certification_note,
     warn_of_differences,
 )
+from fisher_mlip.export.compiling import COMPILED_NAME
 from fisher_mlip.export.parity import artefact_forces
 
 
@@ -121,16 +122,18 @@ def _forge(folder: Path) -> None:
     path.write_text(path.read_text().replace('"seconds": ', '"seconds": 1'))
 
 
-def _exchange_model(folder: Path) -> None:
+def _exchange_weight(folder: Path) -> None:
     """Change a weight's bytes, with the archive whole and the manifest as it was."""
     import io
     import zipfile
 
     model, content = folder / "model.pt", io.BytesIO()
     with zipfile.ZipFile(model) as source, zipfile.ZipFile(content, "w") as made:
+        weights = [entry for entry in source.infolist() if "/data/" in entry.filename]
+        largest = max(weights, key=lambda entry: entry.file_size)
         for entry in source.infolist():
             data = bytearray(source.read(entry))
-            if entry.filename.endswith("/data/7"):
+            if entry is largest:
                 data[0] ^= 1
             made.writestr(entry.filename, bytes(data))
     model.write_bytes(content.getvalue())
@@ -138,7 +141,7 @@ def _exchange_model(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(_forge, "is not the certificate of"), (_exchange_model, "the certificate of another model")],
+    [(_forge, "is not the certificate of"), (_exchange_weight, "the certificate of another model")],
 )
 def test_what_was_changed_is_noticed(
     copied: Path, change: Callable[[Path], None], words: str
@@ -173,7 +176,7 @@ def test_info_of_a_certificate(certified: Path) -> None:
 def test_export_refuses_what_fails(
     checkpoint_folder: Path, tmp_path: Path, failing: Certificate
 ) -> None:
-    code, output = run("export", checkpoint_folder, "-o", tmp_path / "out")
+    code, output = run("export", checkpoint_folder, "--no-compile", "-o", tmp_path / "out")
     assert code == 4
     assert f"'{failing.rows[1].name}' on the molecule" in output
     assert "expected at most 1e-06 relative, found 0.0001 relative" in output
@@ -210,3 +213,15 @@ def test_verify_refuses_what_cannot_be_checked(
     code, output = run("verify", tmp_path)
     assert code == 2
     assert "expected an exported model" in output
+
+
+def test_another_kernel_than_the_certified_is_noticed(copied: Path) -> None:
+    loaded = load_artefact(copied)
+    certificate = own_certificate(loaded)
+    assert certificate is not None
+    compiled = certificate.model_copy(update={"compiled_hash": "0" * 64})
+    bound = bind(loaded, compiled)
+    assert own_certificate(bound) == compiled
+    (copied / COMPILED_NAME).write_bytes(b"another")
+    with pytest.raises(InputError, match="another compiled kernel"):
+        own_certificate(bound)

@@ -80,17 +80,14 @@ def field(frame: Frame, result: Result) -> Result:
 class DroppedShift(OpenMMModule):
     """Forgets the cell's first vector for pairs of different atoms."""
 
-    def edges(self, x: Tensor, boxvectors: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        box = torch.zeros((3, 3), dtype=torch.float64, device=x.device)
-        if boxvectors is not None and self.periodic:
-            box = boxvectors.to(torch.float64) * self.angstrom_per_nm
+    @torch.jit.export
+    def near_pairs(self, x: Tensor, box: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self.update_list(x.detach(), box.detach())
         shifts = self.cell_shifts.clone()
         shifts[self.senders != self.receivers, 0] = 0.0
         vectors = x[self.senders] - x[self.receivers] + shifts @ box
         inside = (vectors.detach().square().sum(dim=1) < self.cutoff**2).nonzero()[:, 0]
-        near = vectors[inside].to(self.dtype_carrier.dtype)
-        return near, self.senders[inside], self.receivers[inside]
+        return vectors[inside], self.senders[inside], self.receivers[inside]
 
 
 class StaleList(OpenMMModule):
@@ -99,14 +96,7 @@ class StaleList(OpenMMModule):
     def update_list(self, positions: Tensor, box: Tensor) -> None:
         if self.n_rebuilds > 0:
             return
-        neighbors = torch.classes.vesin._NeighborList(
-            self.cutoff + self.skin, True, True, "auto", 0.0, 0
-        )
-        periodic = torch.tensor([self.periodic, self.periodic, self.periodic])
-        i, j, shifts = neighbors.compute(positions, box, periodic, "ijS", True)
-        self.receivers = i.to(torch.long)
-        self.senders = j.to(torch.long)
-        self.cell_shifts = shifts.to(torch.float64)
+        self.receivers, self.senders, self.cell_shifts = self.pairs(positions, box)
         self.n_rebuilds += 1
 
 

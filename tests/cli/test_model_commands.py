@@ -39,8 +39,9 @@ def test_finetune_then_export(tmp_path: Path, checkpoint: Path, data: Path) -> N
     assert {row["ridge"] for row in summary["heads"][0]["path"]} == set(RIDGES)
     assert (tmp_path / "head" / "ridge_path.png").stat().st_size > 1000
 
+    without = ("--no-certify", "--no-compile")
     code, output = run(
-        *("export", tmp_path / "head", "--frames", data, "--no-certify", "-o", tmp_path / "out")
+        "export", tmp_path / "head", "--frames", data, *without, "-o", tmp_path / "out"
     )
     assert code == 0, output
     parity = json.loads((tmp_path / "out" / "summary.json").read_text())["parity"]
