@@ -13,6 +13,7 @@ from openmm.app import Topology
 
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, ArtefactPotential, load_artefact
+from fisher_mlip.export.certification import PresentConditions, warn_of_differences
 from fisher_mlip.export.potential import KernelChoice, choose_kernel
 from fisher_mlip.export.torchscript import without_deprecation
 from openmm_plugin.bonds import molecule_index
@@ -107,6 +108,10 @@ def make_force(
     order = _Order(artefact, numbers, chosen, periodic, skin, molecules)
     on_gpu = _is_on_gpu(platform)
     taken, kernel, reason = choose_route(artefact, route, on_gpu=on_gpu)
+    device = str(torch.cuda.get_device_name()) if on_gpu else "cpu"
+    warn_of_differences(
+        artefact, PresentConditions(device, kernel, str(torch.__version__), platform)
+    )
     if taken == "torchforce":
         return _torch_route(order, reason)
     return _python_route(order, kernel, reason, on_gpu=on_gpu)

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from fisher_mlip.analysis.drift import fit_slope
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.simulate import run_simulation
+from fisher_mlip.slopes import fit_slope
 from fisher_mlip.units import KJ_PER_MOL_PER_EV
 
 REPORT_FS = 8.0

@@ -1,9 +1,9 @@
 """One run killed with SIGKILL at ten random moments, against one that was left alone, as JSON.
 
 Each process is started by the same command line, with `--restart auto`, and killed when the ledger
-has reached a step drawn at random and a random part of a second has passed. Rows (but speed and list rebuilds),
-frames and the last state must then be those of the uninterrupted run to the last bit; the exit
-status is 1 where they are not.
+has reached a step drawn at random and a random part of a second has passed. Rows (but speeds and
+list rebuilds), frames and the last state must then be those of the uninterrupted run to the last
+bit; the exit status is 1 where they are not.
 
     python scripts/kill_ten_times.py model.pt -o kills -- --ensemble npt --system ethanol-liquid
 """

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "fisher_mlip"
 ROOMS = (
     *("fisher_mlip.data", "fisher_mlip.model", "fisher_mlip.train", "fisher_mlip.fisher"),
-    *("fisher_mlip.export", "openmm_plugin", "fisher_mlip.simulate", "fisher_mlip.analysis"),
+    *("fisher_mlip.export", "openmm_plugin", "fisher_mlip.certificate"),
+    *("fisher_mlip.simulate", "fisher_mlip.analysis"),
     "fisher_mlip.openmm_ml",
     "fisher_mlip.quickstart",
     "fisher_mlip.cli",
@@ -165,6 +166,7 @@ def test_no_utils() -> None:
         (leftward_imports, "fisher_mlip.model.x", "def f():\n  import fisher_mlip.train.loop"),
         (leftward_imports, "fisher_mlip.model.x", "from ..export import artefact"),
         (leftward_imports, "fisher_mlip.export.x", "import openmm_plugin"),
+        (leftward_imports, "openmm_plugin.x", "from fisher_mlip.certificate import certify"),
         (leftward_imports, "openmm_plugin.x", "from fisher_mlip import simulate"),
         (leftward_imports, "fisher_mlip.units", "from fisher_mlip.data.frames import Frame"),
         (leftward_imports, "fisher_mlip.analysis.x", "from fisher_mlip.cli import app"),

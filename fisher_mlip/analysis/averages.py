@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fisher_mlip.analysis.drift import autocorrelation_time
 from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.slopes import autocorrelation_time
 
 _Z95 = 1.96
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from fisher_mlip.analysis.averages import Mean
-from fisher_mlip.analysis.drift import RESOLVED_SAMPLES
 from fisher_mlip.analysis.energy import EnergyDrift
 from fisher_mlip.analysis.report import Report, RunReport
 from fisher_mlip.analysis.verdict import bonds_of, is_conserved, number, signed
+from fisher_mlip.slopes import RESOLVED_SAMPLES
 
 UNKNOWN = "–"
 Cell = Callable[[RunReport], str]

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fisher_mlip.analysis.drift import Slope, fit_slope
 from fisher_mlip.analysis.run import Ledger, MoleculeEnergies, Reference
 from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.slopes import Slope, fit_slope
 
 MEV_PER_EV = 1000.0
 

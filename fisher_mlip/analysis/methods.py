@@ -1,8 +1,8 @@
 """How each number of a report is computed, a line each."""
 
-from fisher_mlip.analysis.drift import BLOCK_TIMES, RESOLVED_SAMPLES
 from fisher_mlip.analysis.report import Report
 from fisher_mlip.analysis.verdict import STABLE_FRAMES, STABLE_LIFE_PS
+from fisher_mlip.slopes import BLOCK_TIMES, RESOLVED_SAMPLES
 
 
 def methods_of(report: Report) -> list[tuple[str, str]]:

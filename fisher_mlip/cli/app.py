@@ -1,7 +1,8 @@
 """The `fisher-mlip` command: its sub-commands in the order of the pipeline, its exit codes.
 
 0 done; 1 the machine failed (disk full, no permission) or `doctor` found a failure; 2 the input
-cannot be used; 3 a run became unstable; 4 a run was stopped by its watch; 130 interrupted.
+cannot be used; 3 a run became unstable; 4 a run was stopped by its watch; 5 an exported model fails
+its certificate; 130 interrupted.
 """
 
 import signal
@@ -25,14 +26,23 @@ from fisher_mlip.cli.quickstart import quickstart
 from fisher_mlip.cli.score_match import score_match
 from fisher_mlip.cli.simulate import simulate
 from fisher_mlip.cli.train import train
-from fisher_mlip.errors import InputError, UnstableRunError
+from fisher_mlip.cli.verify import verify
+from fisher_mlip.errors import InputError, UncertifiedError, UnstableRunError
 
 PIPELINE = "Pipeline: frames -> model -> artefact -> run -> report"
 ASIDE = "Around it"
 ORDER = (
-    *("data", "train", "finetune", "score-match", "export", "simulate", "analyze"),
+    *("data", "train", "finetune", "score-match", "export", "verify", "simulate"),
+    "analyze",
     *("quickstart", "info", "doctor"),
 )
+CODES: dict[type[BaseException], int] = {
+    InputError: 2,
+    UnstableRunError: 3,
+    UncertifiedError: 4,
+    KeyboardInterrupt: 130,
+}
+FAILURES = (InputError, UnstableRunError, UncertifiedError, OSError, KeyboardInterrupt)
 
 
 class FailuresInWords(TyperGroup):
@@ -51,7 +61,7 @@ class FailuresInWords(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise
-        except (InputError, UnstableRunError, OSError, KeyboardInterrupt) as failure:
+        except FAILURES as failure:
             if ctx.params["debug"]:
                 raise
             typer.echo(_sentence(failure), err=True)
@@ -102,7 +112,8 @@ def fisher_mlip(
     """Closed-form Fisher heads for e3nn potentials, run in OpenMM.
 
     Exit codes: 0 done, 1 the machine failed (disk full, no permission), 2 the input cannot be
-    used, 3 a run became unstable, 4 a run was stopped by an alarm of its watch, 130 interrupted.
+    used, 3 a run became unstable, 4 a run was stopped by an alarm of its watch, 5 an exported model
+    fails its certificate, 130 interrupted.
     """
 
 
@@ -116,12 +127,11 @@ def _sentence(failure: BaseException) -> str:
 
 
 def _exit_code(failure: BaseException) -> int:
-    codes = {InputError: 2, UnstableRunError: 3, KeyboardInterrupt: 130}
-    return next((code for kind, code in codes.items() if isinstance(failure, kind)), 1)
+    return next((code for kind, code in CODES.items() if isinstance(failure, kind)), 1)
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    PIPELINE: (train, finetune, score_match, export, simulate, analyze),
+    PIPELINE: (train, finetune, score_match, export, verify, simulate, analyze),
     ASIDE: (quickstart, info, doctor),
 }
 app.add_typer(data_app, name="data", rich_help_panel=PIPELINE)

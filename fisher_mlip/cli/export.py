@@ -4,12 +4,17 @@ import copy
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fisher_mlip.cli.certificates import Level, with_certificate
 from fisher_mlip.cli.console import console, wrote
 from fisher_mlip.cli.options import Precision
+from fisher_mlip.config import DtypeName
+
+if TYPE_CHECKING:
+    from fisher_mlip.export.parity import Parity
 
 
 class Target(StrEnum):
@@ -37,6 +42,15 @@ def export(
     seed: Annotated[
         int, typer.Option(min=0, help="Of the probe frames that parity is checked on.")
     ] = 0,
+    certify: Annotated[
+        bool, typer.Option(help="Check the artefact in OpenMM, and refuse it if a check fails.")
+    ] = True,
+    level: Annotated[
+        Level, typer.Option(help="Of the certificate; full: picoseconds of dynamics, more frames.")
+    ] = Level.QUICK,
+    platform: Annotated[
+        str, typer.Option(help="OpenMM platform of the certificate: auto, Reference, CPU, CUDA.")
+    ] = "auto",
     compiled: Annotated[
         bool,
         typer.Option(
@@ -53,10 +67,13 @@ def export(
     The artefact computes energies relative to isolated atoms (kJ/mol) from positions (nm), for
     any number of atoms, periodic or not, with its neighbor list and skin inside. Before it
     appears its energies and forces are compared with the eager model's: on a cluster, in a
-    triclinic cell, with unwrapped coordinates, and on your frames.
+    triclinic cell, with unwrapped coordinates, and on your frames. Then its certificate is made:
+    what comes out of OpenMM is checked as `fisher-mlip verify` does, and the result is bound to
+    the artefact. One that fails does not appear (exit code 5).
 
     Example: fisher-mlip export runs/finetuned --dtype float64 -o runs/exported
     """
+    from fisher_mlip.data import read_frames
     from fisher_mlip.export import parity as sameness
     from fisher_mlip.export.artefact import write_artefact
     from fisher_mlip.model.checkpoint import load_checkpoint
@@ -65,11 +82,8 @@ def export(
     loaded = load_checkpoint(checkpoint)
     of_compiled, why_not = None, "not asked for"
     folder = output or sibling(checkpoint, target.value)
-    checked = sameness.probe_frames(loaded.config.elements, seed)
-    if frames is not None:
-        from fisher_mlip.data import read_frames
-
-        checked += list(read_frames(frames))
+    own = list(read_frames(frames)) if frames is not None else []
+    checked = [*sameness.probe_frames(loaded.config.elements, seed), *own]
     with whole_folder(folder, overwrite=overwrite, inputs=[checkpoint, frames]) as partial:
         artefact = write_artefact(partial, loaded, dtype.value if dtype else None)
         parity = sameness.compare(artefact, copy.deepcopy(loaded), checked)
@@ -77,6 +91,10 @@ def export(
         if compiled:
             of_compiled, why_not = sameness.add_compiled_if_same(
                 artefact, copy.deepcopy(loaded), checked
+            )
+        if certify:
+            artefact = with_certificate(
+                artefact, loaded, own, platform=platform, level=level, seed=seed
             )
         summary = {
             "target": target.value,
@@ -86,13 +104,22 @@ def export(
             "parity": asdict(parity),
             "compiled": asdict(of_compiled) if of_compiled else None,
             "why_not_compiled": why_not,
+            "certificate": artefact.manifest.certificate_hash or None,
         }
         write_summary(partial, summary)
         names = sorted(path.name for path in partial.iterdir())
+    _print_parity(parity, of_compiled, why_not, artefact.manifest.dtype)
+    wrote(*(folder / name for name in names))
+
+
+def _print_parity(
+    parity: "Parity", of_compiled: "Parity | None", why_not: str, dtype: DtypeName
+) -> None:
     console.print(
         f"parity on {parity.frames} frames: forces within {parity.force_difference:.1e} eV/Å, "
-        f"energies within {parity.energy_difference_per_atom:.1e} eV/atom ({summary['dtype']})"
+        f"energies within {parity.energy_difference_per_atom:.1e} eV/atom ({dtype})"
     )
-    off = f"forces within {of_compiled.force_difference:.1e} eV/Å" if of_compiled else ""
-    console.print(f"compiled: {off}" if off else f"no compiled kernel: {why_not}", markup=False)
-    wrote(*(folder / name for name in names))
+    if of_compiled is not None:
+        console.print(f"compiled: forces within {of_compiled.force_difference:.1e} eV/Å")
+    else:
+        console.print(f"no compiled kernel: {why_not}", markup=False)

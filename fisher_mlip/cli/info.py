@@ -117,11 +117,14 @@ def _describe_checkpoint(folder: Path) -> Facts:
 
 
 def _describe_artefact(path: Path) -> Facts:
-    from fisher_mlip.export import read_manifest
+    from fisher_mlip.certificate.binding import told_of
+    from fisher_mlip.export import Artefact, read_manifest
 
-    manifest = read_manifest(path).model_dump()
+    read = read_manifest(path)
+    manifest = read.model_dump()
     return {
         "kind": "artefact",
+        "certificate": told_of(Artefact(path, read)).removeprefix("came with: "),
         **manifest,
         "elements": _symbols(manifest["elements"]),
         "reference_energies": _by_symbol(manifest["reference_energies"]),

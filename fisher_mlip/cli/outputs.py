@@ -92,8 +92,31 @@ def describe_trajectory(path: Path) -> Facts:
 
 def describe_json(path: Path) -> Facts:
     """Return what a summary or another JSON of a command holds."""
+    content = read_json(path)
+    if str(content.get("format", "")).startswith("fisher-mlip certificate"):
+        return _describe_certificate(path)
     kind = "summary" if path.name.endswith(SUMMARY_NAME) else "JSON"
-    return {"kind": kind, **read_json(path)}
+    return {"kind": kind, **content}
+
+
+def _describe_certificate(path: Path) -> Facts:
+    """Return what came out of a certificate, where it was made, and each row's figure."""
+    from fisher_mlip.certificate import read_certificate
+
+    certificate = read_certificate(path)
+    facts = certificate.model_dump(mode="json", exclude={"format", "rows"})
+    rows = {
+        f"{row.name} ({row.on})": f"{row.verdict.value}: "
+        + ("no number" if row.figure is None else f"{row.figure:.2e} {row.unit}")
+        for row in certificate.rows
+    }
+    return {
+        "kind": "certificate",
+        "passed": facts.pop("passed"),
+        "failed": [row.name for row in certificate.failed],
+        **facts,
+        "figures": rows,
+    }
 
 
 def describe_report(folder: Path) -> Facts:

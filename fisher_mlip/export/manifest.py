@@ -13,8 +13,31 @@ from fisher_mlip.model.checkpoint import CheckpointConfig
 
 MODEL_NAME = "model.pt"
 MANIFEST_NAME = "manifest.json"
+CERTIFICATE_NAME = "certificate.json"
 FORMAT = "fisher-mlip torchforce 1"
 UNITS = {"positions": "nm", "energy": "kJ/mol", "cutoff": "angstrom", "reference_energies": "eV"}
+
+
+class CertifiedConditions(Config):
+    """Where an artefact was certified, in short; the certificate holds the whole.
+
+    Attributes:
+        date: UTC, ISO 8601.
+        level: how much was checked.
+        platform: of OpenMM.
+        device: `cpu`, or the name of the GPU.
+        route: how the engine reached the model.
+        kernel: what computed energies and forces.
+        versions: of the packages.
+    """
+
+    date: str
+    level: str
+    platform: str
+    device: str
+    route: str
+    kernel: str
+    versions: dict[str, str]
 
 
 class Manifest(Config):
@@ -35,6 +58,8 @@ class Manifest(Config):
         weights_hash: SHA-256 over the network's weights.
         provenance: training and Fisher solution.
         versions: of the packages that made it.
+        certificate_hash: SHA-256 of `certificate.json`; empty where there is none.
+        certified: where it was certified, or None.
     """
 
     format: str
@@ -51,6 +76,13 @@ class Manifest(Config):
     weights_hash: str
     provenance: dict[str, Any]
     versions: dict[str, str]
+    certificate_hash: str = ""
+    certified: CertifiedConditions | None = None
+
+
+def is_manifest(name: str) -> bool:
+    """Whether a part of an artefact's archive is its manifest."""
+    return name.endswith(f"/extra/{MANIFEST_NAME}")
 
 
 def make_manifest(config: CheckpointConfig, dtype: DtypeName, weights_hash: str) -> Manifest:
@@ -98,7 +130,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         with zipfile.ZipFile(model) as archive:
             damaged = archive.testzip()
-            names = [n for n in archive.namelist() if n.endswith(f"/extra/{MANIFEST_NAME}")]
+            names = [name for name in archive.namelist() if is_manifest(name)]
             text = archive.read(names[0]).decode() if names else ""
         content = json.loads(text) if text else {}
     # RuntimeError: an encrypted archive; ValueError: a manifest that is no UTF-8 or no JSON.

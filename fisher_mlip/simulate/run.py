@@ -3,9 +3,16 @@
 from dataclasses import fields
 from pathlib import Path
 
+import torch
+
 from fisher_mlip.config import SimulateConfig, write_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
+from fisher_mlip.export.certification import (
+    PresentConditions,
+    certification_note,
+    without_certification_warnings,
+)
 from fisher_mlip.products import (
     folder_identity,
     read_json,
@@ -24,6 +31,7 @@ from fisher_mlip.simulate.cutting import cut_tables, cut_trajectory
 from fisher_mlip.simulate.driving import Run, drive
 from fisher_mlip.simulate.engine import build_simulation, choose_threads, draw_velocities, set_start
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
+from fisher_mlip.simulate.platform import choose_platform
 from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.records import CheckpointRecord, Segment, files_of
 from fisher_mlip.simulate.reporting import attach_reporters
@@ -66,7 +74,19 @@ def run_simulation(
     """
     artefact = load_artefact(Path(config.model))
     config = settled_config(config, artefact)
-    place = RunFolder(folder)
+    _tell_certification(artefact, config)
+    with without_certification_warnings():
+        return _run(config, artefact, RunFolder(folder), resume=resume, overwrite=overwrite)
+
+
+def _run(
+    config: SimulateConfig,
+    artefact: Artefact,
+    place: RunFolder,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> RunSummary:
     if not resume:
         run = _start(config, artefact, place, overwrite=overwrite)
         with place.locked():
@@ -75,6 +95,21 @@ def run_simulation(
     with place.locked():
         done = _finished_summary(config, place)
         return done if done is not None else _finish(_resume(config, artefact, place), artefact)
+
+
+def _tell_certification(artefact: Artefact, config: SimulateConfig) -> None:
+    """Say in a note where a potential runs elsewhere than it was certified, or never was."""
+    platform, _ = choose_platform(config)
+    name = str(platform.getName())
+    on_gpu = name in ("CUDA", "OpenCL")
+    present = PresentConditions(
+        device=str(torch.cuda.get_device_name()) if on_gpu else "cpu",
+        torch=torch.__version__,
+        platform=name,
+    )
+    note = certification_note(artefact, present)
+    if note is not None:
+        show_note(note)
 
 
 def _start(

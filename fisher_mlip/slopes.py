@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
-from fisher_mlip.data.frames import FloatArray
+FloatArray = npt.NDArray[np.float64]
 
 BLOCK_TIMES = 3
 RESOLVED_SAMPLES = 20.0

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 from scipy.signal import lfilter
 
-from fisher_mlip.analysis.drift import autocorrelation_time, fit_slope
+from fisher_mlip.slopes import autocorrelation_time, fit_slope
 
 Array = npt.NDArray[np.float64]
 

@@ -1,0 +1,44 @@
+"""Is the engine's potential the model that was trained, and what does its precision cost?"""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+
+from fisher_mlip.certificate.engine import Potential
+from fisher_mlip.certificate.rows import Row
+from fisher_mlip.certificate.symmetry import same_rows
+from fisher_mlip.certificate.tolerances import TOLERANCES, Tolerances
+from fisher_mlip.config import DtypeName
+from fisher_mlip.data.frames import FloatArray, Frame
+from fisher_mlip.model import Checkpoint, build_graph, evaluate
+from fisher_mlip.model.checkpoint import torch_dtype
+
+
+def eager_potential(
+    checkpoint: Checkpoint, dtype: DtypeName
+) -> Callable[[Frame], tuple[float, FloatArray]]:
+    """Return the checkpoint's network in plain torch, with a list made anew for each frame."""
+    network = copy.deepcopy(checkpoint.network).to(torch_dtype(dtype))
+
+    def potential(frame: Frame) -> tuple[float, FloatArray]:
+        graph = build_graph(frame, checkpoint.config.elements, network.cutoff)
+        found = evaluate(network, graph)
+        return float(found.energies[0]), np.asarray(found.forces.numpy())
+
+    return potential
+
+
+def parity_rows(
+    potential: Potential, eager: Potential, frame: Frame, on: str, allowed: Tolerances
+) -> list[Row]:
+    """Check the engine against the eager model."""
+    what = "exporting the model"
+    return same_rows("parity", on, what, potential(frame), eager(frame), allowed.same)
+
+
+def precision_rows(double: Potential, single: Potential, frame: Frame, on: str) -> list[Row]:
+    """Check float32 against float64 of the same weights."""
+    allowed = TOLERANCES["float32"].same
+    what = "float32 instead of float64"
+    return same_rows("precision", on, what, single(frame), double(frame), allowed)
