@@ -34,6 +34,15 @@ def unoptimized() -> Iterator[None]:
         yield
 
 
+def run_unoptimized() -> None:
+    """Run all scripts of this process as they are, those inside an engine too.
+
+    An engine calls its copy from C++, where no context of ours reaches. It costs nothing on a CPU,
+    and a run that is resumed then repeats the bits of one that went on.
+    """
+    torch._C._set_graph_executor_optimize(False)
+
+
 def save_script(module: torch.nn.Module, path: Path, extra: Mapping[str, str]) -> None:
     """Script a module (e3nn parts included) and save it with extra text files inside."""
     # Through memory: on a full disk torch's own writer ends the process.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import openmm
 import pytest
+import torch
 from openmm import app, unit
 
 from fisher_mlip.data.frames import FloatArray, Frame
@@ -180,15 +181,32 @@ def test_numbers_do_not_depend_on_the_lists_history(
     assert len(set(found)) == 1, [energy for energy, _ in found]
 
 
-def test_first_calls_give_the_bits_of_later_ones(compiled: Artefact, route: Route) -> None:
+def bits_of_calls(artefact: Artefact, route: Route) -> list[tuple[float, bytes]]:
     frame = frames()[1]
-    context = context_of(make_force(compiled, topology_of(frame), route=route), frame)
+    context = context_of(make_force(artefact, topology_of(frame), route=route), frame)
     found = []
     for _ in range(4):
         context.setPositions(frame.positions * 0.1)
         energy, forces = read(context)
         found.append((energy, forces.tobytes()))
-    assert len(set(found)) == 1
+    return found
+
+
+def test_first_calls_give_the_bits_of_later_ones(exported: Artefact, route: Route) -> None:
+    assert len(set(bits_of_calls(exported, route))) == 1
+
+
+def test_sabotage_optimized_scripts_change_their_bits(
+    exported: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch._C._get_graph_executor_optimize()
+    monkeypatch.setattr(
+        "openmm_plugin.force.run_unoptimized", lambda: torch._C._set_graph_executor_optimize(True)
+    )
+    try:
+        assert len(set(bits_of_calls(exported, "torchforce"))) > 1
+    finally:
+        torch._C._set_graph_executor_optimize(before)
 
 
 def test_a_long_open_system_is_computed(
