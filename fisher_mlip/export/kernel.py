@@ -76,7 +76,7 @@ class ScriptKernel(DifferentiatedKernel):
         head_scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return atomic energies and slopes, as `Kernel` says."""
-        with torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call]
+        with torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call, attr-defined, unused-ignore]
             return super().forward(species, edge_vectors, senders, receivers, head_scale)
 
 

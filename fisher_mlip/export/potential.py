@@ -127,7 +127,7 @@ class ArtefactPotential:
         x, box = self._tensors(positions, cell)
         if not self._module.can_list(x):
             return np.full(len(x), np.nan)
-        with torch.enable_grad(), torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call]
+        with torch.enable_grad(), torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call, attr-defined, unused-ignore]
             vectors, senders, receivers = self._module.near_pairs(x, box)
             vectors = vectors.detach().requires_grad_(True)
             near = vectors.to(self._network.dtype)
@@ -149,7 +149,7 @@ class ArtefactPotential:
         if not self._module.can_list(x):
             nothing = torch.full_like(x, torch.nan)
             return nothing[:, 0], nothing, torch.full((3, 3), torch.nan, dtype=torch.float64)
-        with torch.no_grad(), torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call]
+        with torch.no_grad(), torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call, attr-defined, unused-ignore]
             vectors, senders, receivers = self._module.near_pairs(x, box)
         scale = torch.tensor(self.head_scale, dtype=torch.float64)
         energies, slopes = self._run(self._module.species, vectors, senders, receivers, scale)

@@ -100,4 +100,5 @@ def face_distances(box: Tensor) -> Tensor:
             torch.linalg.cross(box[0], box[1]),
         ]
     )
-    return torch.linalg.det(box).abs() / normals.square().sum(dim=1).sqrt()
+    distances: Tensor = torch.linalg.det(box).abs() / normals.square().sum(dim=1).sqrt()
+    return distances
