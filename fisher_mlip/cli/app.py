@@ -39,7 +39,7 @@ ORDER = (
 CODES: dict[type[BaseException], int] = {
     InputError: 2,
     UnstableRunError: 3,
-    UncertifiedError: 4,
+    UncertifiedError: 5,
     KeyboardInterrupt: 130,
 }
 FAILURES = (InputError, UnstableRunError, UncertifiedError, OSError, KeyboardInterrupt)

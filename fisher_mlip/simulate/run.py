@@ -74,7 +74,6 @@ def run_simulation(
     """
     artefact = load_artefact(Path(config.model))
     config = settled_config(config, artefact)
-    _tell_certification(artefact, config)
     with without_certification_warnings():
         return _run(config, artefact, RunFolder(folder), resume=resume, overwrite=overwrite)
 
@@ -194,6 +193,7 @@ def _next_segments(
 
 def _finish(run: Run, artefact: Artefact) -> RunSummary:
     """Drive a run, through its rewinds, to its summary."""
+    _tell_certification(artefact, run.config)
     summary = _drive_and_close(run)
     while summary is None:
         run = _resume(run.config, artefact, run.folder)

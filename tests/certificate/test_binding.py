@@ -183,7 +183,7 @@ def test_export_refuses_what_fails(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_verify_leaves_with_4_and_binds_nothing_that_fails(
+def test_verify_leaves_with_5_and_binds_nothing_that_fails(
     copied: Path, tmp_path: Path, failing: Certificate
 ) -> None:
     before = (copied / "certificate.json").read_bytes()

@@ -17,7 +17,10 @@ from openmm_plugin import PotentialForce
 
 from .conftest import MakeConfig, read_rows
 
-NOTHING = PotentialForce(openmm.HarmonicBondForce(), "python", "torchscript", "nothing", lambda: 0)
+
+def _nothing(*_: object) -> PotentialForce:
+    return PotentialForce(openmm.HarmonicBondForce(), "python", "torchscript", "nothing", lambda: 0)
+
 
 BOLTZMANN = 0.00831446261815324
 CHAIN = SimulateConfig(
@@ -145,7 +148,7 @@ def test_the_barostat_steps_by_the_box_of_the_moment(
     from fisher_mlip.export import load_artefact
     from fisher_mlip.simulate.systems import build_molecular_system
 
-    monkeypatch.setattr(engine, "potential_force", lambda *_: NOTHING)
+    monkeypatch.setattr(engine, "potential_force", _nothing)
     config = short(ensemble="npt", system=str(ethanol_box), barostat_interval=1)
     molecular = build_molecular_system(config, 3.0)
     found = []
