@@ -15,7 +15,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, ArtefactPotential, load_artefact
 from fisher_mlip.export.certification import PresentConditions, warn_of_differences
 from fisher_mlip.export.potential import KernelChoice, choose_kernel
-from fisher_mlip.export.torchscript import run_unoptimized, without_deprecation
+from fisher_mlip.export.torchscript import run_unfused, without_deprecation
 from openmm_plugin.bonds import molecule_index
 from openmm_plugin.callback import HEAD_SCALE, PotentialCallback
 from openmm_plugin.loading import has_openmmtorch, load_openmmtorch, python_torch_force
@@ -114,7 +114,7 @@ def make_force(
     )
     if taken == "torchforce":
         if not on_gpu:
-            run_unoptimized()
+            run_unfused()
         return _torch_route(order, reason)
     return _python_route(order, kernel, reason, on_gpu=on_gpu)
 

@@ -34,13 +34,14 @@ def unoptimized() -> Iterator[None]:
         yield
 
 
-def run_unoptimized() -> None:
-    """Run all scripts of this process as they are, those inside an engine too.
+def run_unfused() -> None:
+    """Have no operations of scripts fused in this process, those inside an engine included.
 
-    An engine calls its copy from C++, where no context of ours reaches. It costs nothing on a CPU,
-    and a run that is resumed then repeats the bits of one that went on.
+    An engine calls its copy from C++, where no context of ours reaches. After two calls torch would
+    fuse what it has seen there, which changes the last bits: unfused, a run that is resumed repeats
+    those of one that went on. It costs nothing on a CPU.
     """
-    torch._C._set_graph_executor_optimize(False)
+    torch._C._jit_set_fusion_strategy([])
 
 
 def save_script(module: torch.nn.Module, path: Path, extra: Mapping[str, str]) -> None:

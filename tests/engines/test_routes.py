@@ -199,14 +199,13 @@ def test_first_calls_give_the_bits_of_later_ones(exported: Artefact, route: Rout
 def test_sabotage_optimized_scripts_change_their_bits(
     exported: Artefact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = torch._C._get_graph_executor_optimize()
-    monkeypatch.setattr(
-        "openmm_plugin.force.run_unoptimized", lambda: torch._C._set_graph_executor_optimize(True)
-    )
+    """Without the choice, torch fuses what it has watched for two calls."""
+    monkeypatch.setattr("openmm_plugin.force.run_unfused", lambda: None)
+    before = torch._C._jit_set_fusion_strategy([("STATIC", 2), ("DYNAMIC", 10)])
     try:
         assert len(set(bits_of_calls(exported, "torchforce"))) > 1
     finally:
-        torch._C._set_graph_executor_optimize(before)
+        torch._C._jit_set_fusion_strategy(before)
 
 
 def test_a_long_open_system_is_computed(
