@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 import openmm
 import torch
+from ase import Atoms
 from openmm import unit
 
 from fisher_mlip.config import DtypeName, SimulateConfig
 from fisher_mlip.data.frames import FloatArray, Frame
-from fisher_mlip.export import Artefact, ArtefactPotential, write_artefact
+from fisher_mlip.export import Artefact, FisherCalculator, write_artefact
 from fisher_mlip.export.compiling import CompilingError, add_compiled
+from fisher_mlip.export.potential import KernelChoice
 from fisher_mlip.model import Checkpoint, build_graph, evaluate, load_checkpoint
 from fisher_mlip.model.checkpoint import torch_dtype
 from fisher_mlip.simulate.engine import box_vectors, context_forces
@@ -32,6 +34,7 @@ from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM, NM_PER_ANGSTROM
 from openmm_plugin import make_force
 
 Forces = Callable[[], FloatArray]
+KERNELS: tuple[KernelChoice, ...] = ("torchscript", "compiled")
 
 
 def main() -> None:
@@ -87,14 +90,20 @@ def ways(
     network.requires_grad_(False)
     graph = build_graph(frame, checkpoint.config.elements, network.cutoff)
     yield "eager", lambda: np.asarray(evaluate(network, graph).forces.numpy())
-    for kernel in ("torchscript", "compiled"):
-        potential = ArtefactPotential(artefact, numbers, periodic=True, kernel=kernel)
-        name = f"ArtefactPotential ({kernel})"
-        yield name, lambda p=potential: p.energy_and_forces(frame.positions, frame.cell)[1]
+    for kernel in KERNELS:
+        atoms = Atoms(numbers, frame.positions, cell=frame.cell, pbc=True)
+        atoms.calc = FisherCalculator(artefact, kernel=kernel)
+        yield f"ASE ({kernel})", lambda a=atoms: forces_in_ase(a)
     for route in ("torchforce", "python"):
         built = make_force(artefact, liquid.topology, route=route)
         context = context_of(built.force, liquid)
         yield built.name, lambda c=context: forces_of(c, liquid)
+
+
+def forces_in_ase(atoms: Any) -> FloatArray:
+    """Return forces in eV/Å, computed anew."""
+    atoms.calc.reset()
+    return np.asarray(atoms.get_forces())
 
 
 def context_of(force: openmm.Force, liquid: MolecularSystem) -> openmm.Context:
