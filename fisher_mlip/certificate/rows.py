@@ -85,6 +85,19 @@ class Certificate(Config):
     def failed(self) -> list[Row]:
         return [row for row in self.rows if row.verdict is Verdict.FAILED]
 
+    @property
+    def brief(self) -> list[Row]:
+        """A row for each check, that of its worst figure, with how many stand behind it; the failed
+        ones all."""
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(row.name, []).append(row)
+        found: list[Row] = []
+        for rows in groups.values():
+            failed = [row for row in rows if row.verdict is Verdict.FAILED]
+            found += failed or [_worst(rows)]
+        return found
+
     def text(self) -> str:
         """Return the content of `certificate.json`."""
         return self.model_dump_json(indent=2) + "\n"
@@ -106,6 +119,14 @@ class Certificate(Config):
             f"({worst.measured}) expected at most {worst.tolerance:.3g} {worst.unit}, found "
             f"{figure}" + (f"; also failed: {others}" if others else "")
         )
+
+
+def _worst(rows: list[Row]) -> Row:
+    judged = [row for row in rows if row.tolerance is not None]
+    worst = max(judged or rows, key=_excess)
+    if len(rows) == 1:
+        return worst
+    return worst.model_copy(update={"on": f"{worst.on} (of {len(rows)})"})
 
 
 def judged(

@@ -72,14 +72,19 @@ def with_certificate(
 
 
 def print_certificate(certificate: "Certificate") -> None:
-    """Print the rows as a table, and where they were measured."""
+    """Print the worst row of each check as a table, and where they were measured."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("check", "on", "figure", "at most", "unit", "", "note"):
-        right = name in ("figure", "at most")
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "note")
-    for row in certificate.rows:
+    table.add_column("check", overflow="fold")
+    table.add_column("on", overflow="fold")
+    for name in ("figure", "at most"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=8)
+    table.add_column("unit", no_wrap=True, min_width=8)
+    table.add_column("", no_wrap=True, min_width=8)
+    for row in certificate.brief:
         table.add_row(*_cells(row))
     console.print(table)
+    for note in dict.fromkeys(row.note for row in certificate.brief if row.note):
+        console.print(f"note: {note}", markup=False)
     console.print(summary_line(certificate), markup=False)
 
 
@@ -100,4 +105,4 @@ def _cells(row: "Row") -> tuple[str, ...]:
     figure = "-" if row.figure is None else f"{row.figure:.2e}"
     tolerance = "" if row.tolerance is None else f"{row.tolerance:.1e}"
     verdict = f"[{style}]{row.verdict.value}[/{style}]"
-    return row.name, row.on, figure, tolerance, row.unit, verdict, row.note
+    return row.name, row.on, figure, tolerance, row.unit, verdict
