@@ -1,5 +1,6 @@
 """Runs the checks of an artefact on the machine at hand -> `Certificate`."""
 
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -260,23 +261,29 @@ def _agreements(
 
 
 def _runs(subject: Subject, extent: Extent, seed: int) -> Iterator[Row]:
-    """Run from the user's first frame, or from the probe molecule relaxed under the model."""
-    if subject.frames:
-        on, frame = next(iter(subject.frames.items()))
-    else:
-        on = "molecule, relaxed"
-        frame = subject.double.relaxed(subject.molecule, RELAXING_ITERATIONS)
-    subject.double(frame)
-    start = time.perf_counter()
-    _, forces = subject.double(frame)
-    expected = 4.0 * extent.steps * (time.perf_counter() - start)
-    if not is_sane(forces):
-        yield not_run(on, "no start: forces are too large for dynamics; give frames of your own")
-    elif expected > extent.seconds:
-        yield not_run(on, f"expected {expected:.0f} s, allowed {extent.seconds:.0f} s")
-    else:
-        runs = micro_runs(subject.double, subject.single, frame, extent.steps, seed)
-        yield from run_rows(runs, on, seed)
+    """Run from the first start that is fit for it, and say why another was not."""
+    for on, frame in _starts(subject):
+        # The first evaluation prepares a context.
+        subject.double(frame)
+        start = time.perf_counter()
+        _, forces = subject.double(frame)
+        expected = 4.0 * extent.steps * (time.perf_counter() - start)
+        if not is_sane(forces):
+            yield not_run(
+                on, "no start: forces are too large for dynamics; give frames of your own"
+            )
+        elif expected > extent.seconds:
+            yield not_run(on, f"expected {expected:.0f} s, allowed {extent.seconds:.0f} s")
+        else:
+            runs = micro_runs(subject.double, subject.single, frame, extent.steps, seed)
+            yield from run_rows(runs, on, seed)
+            return
+
+
+def _starts(subject: Subject) -> Iterator[tuple[str, Frame]]:
+    """Yield the user's first frame, then the probe molecule relaxed under the model."""
+    yield from itertools.islice(subject.frames.items(), 1)
+    yield "molecule, relaxed", subject.double.relaxed(subject.molecule, RELAXING_ITERATIONS)
 
 
 def _check_inputs(
