@@ -14,7 +14,7 @@ from openmm.app import Topology
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, ArtefactPotential, load_artefact
 from fisher_mlip.export.potential import KernelChoice, choose_kernel
-from fisher_mlip.export.torchscript import run_unoptimized, without_deprecation
+from fisher_mlip.export.torchscript import run_unprofiled, without_deprecation
 from openmm_plugin.bonds import molecule_index
 from openmm_plugin.callback import HEAD_SCALE, PotentialCallback
 from openmm_plugin.loading import has_openmmtorch, load_openmmtorch, python_torch_force
@@ -109,7 +109,7 @@ def make_force(
     taken, kernel, reason = choose_route(artefact, route, on_gpu=on_gpu)
     if taken == "torchforce":
         if not on_gpu:
-            run_unoptimized()
+            run_unprofiled()
         return _torch_route(order, reason)
     return _python_route(order, kernel, reason, on_gpu=on_gpu)
 

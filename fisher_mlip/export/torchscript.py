@@ -34,13 +34,14 @@ def unoptimized() -> Iterator[None]:
         yield
 
 
-def run_unoptimized() -> None:
-    """Run all scripts of this process as they are, those inside an engine too.
+def run_unprofiled() -> None:
+    """Have scripts of this process compute alike from their first call on.
 
-    An engine calls its copy from C++, where no context of ours reaches. It costs nothing on a CPU,
-    and a run that is resumed then repeats the bits of one that went on.
+    By default the first calls are profiled and later ones optimized by what was seen, which
+    changes last bits: a run that is resumed would not repeat one that went on. An engine calls its
+    copy from C++, where no context of ours reaches, and fails with the optimizer off.
     """
-    torch._C._set_graph_executor_optimize(False)
+    torch._C._jit_set_profiling_mode(False)
 
 
 def save_script(module: torch.nn.Module, path: Path, extra: Mapping[str, str]) -> None:

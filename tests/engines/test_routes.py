@@ -196,17 +196,16 @@ def test_first_calls_give_the_bits_of_later_ones(exported: Artefact, route: Rout
     assert len(set(bits_of_calls(exported, route))) == 1
 
 
-def test_sabotage_optimized_scripts_change_their_bits(
+def test_sabotage_profiled_scripts_change_their_bits(
     exported: Artefact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = torch._C._get_graph_executor_optimize()
     monkeypatch.setattr(
-        "openmm_plugin.force.run_unoptimized", lambda: torch._C._set_graph_executor_optimize(True)
+        "openmm_plugin.force.run_unprofiled", lambda: torch._C._jit_set_profiling_mode(True)
     )
     try:
         assert len(set(bits_of_calls(exported, "torchforce"))) > 1
     finally:
-        torch._C._set_graph_executor_optimize(before)
+        torch._C._jit_set_profiling_mode(False)
 
 
 def test_a_long_open_system_is_computed(
