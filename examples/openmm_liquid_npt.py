@@ -13,7 +13,7 @@ from openmm.app import PDBFile, Simulation
 
 from fisher_mlip.data import equilibrated_liquid
 from fisher_mlip.data.ethanol import ethanol_topology
-from openmm_plugin import LedgerReporter, UnwrappedDCDReporter, molecule_bonds, torch_force
+from openmm_plugin import LedgerReporter, UnwrappedDCDReporter, make_force, molecule_bonds
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         system.addParticle(atom.element.mass)
     # The barostat takes its first step from this box: that of the first positions.
     system.setDefaultPeriodicBoxVectors(*topology.getPeriodicBoxVectors())
-    system.addForce(torch_force(options.model, topology))
+    system.addForce(make_force(options.model, topology).force)
     # The barostat moves molecules, which OpenMM finds by bonds; the potential has none.
     system.addForce(molecule_bonds(topology))
     barostat = openmm.MonteCarloBarostat(options.pressure_bar, options.temperature, 25)

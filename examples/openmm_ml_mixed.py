@@ -1,6 +1,6 @@
 """One ethanol under the model in liquid ethanol under a classical force field, by openmm-ml.
 
-pip install 'fisher-mlip[openmm-ml]', then
+pip install -e '.[cpu,openmm-ml]' in a checkout, then
 
 python examples/openmm_ml_mixed.py model.pt --molecules 216 --steps 10000
 """

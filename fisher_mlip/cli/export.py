@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fisher_mlip.cli.certificates import Level, with_certificate
-from fisher_mlip.cli.console import console, wrote
+from fisher_mlip.cli.console import console, progress_console, wrote
 from fisher_mlip.cli.options import Precision
 from fisher_mlip.config import DtypeName
 
@@ -57,7 +57,8 @@ def export(
             "--compile/--no-compile",
             help="Also compile the network for this machine (model.pt2): energies and forces in "
             "about half the time, by PythonForce and in Python. Takes a C++ compiler and one to "
-            "two minutes; a model whose compiled forces are not its own goes without.",
+            "five minutes of a core, most with a large head; a model whose compiled forces are not "
+            "its own goes without.",
         ),
     ] = True,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
@@ -85,14 +86,17 @@ def export(
     own = list(read_frames(frames)) if frames is not None else []
     checked = [*sameness.probe_frames(loaded.config.elements, seed), *own]
     with whole_folder(folder, overwrite=overwrite, inputs=[checkpoint, frames]) as partial:
+        progress_console.print(f"parity on {len(checked)} frames")
         artefact = write_artefact(partial, loaded, dtype.value if dtype else None)
         parity = sameness.compare(artefact, copy.deepcopy(loaded), checked)
         sameness.require_parity(parity)
         if compiled:
+            progress_console.print("compiling: some minutes; --no-compile leaves it out")
             of_compiled, why_not = sameness.add_compiled_if_same(
                 artefact, copy.deepcopy(loaded), checked
             )
         if certify:
+            progress_console.print("certificate: what comes out of OpenMM")
             artefact = with_certificate(
                 artefact, loaded, own, platform=platform, level=level, seed=seed
             )

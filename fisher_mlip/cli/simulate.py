@@ -204,11 +204,12 @@ def _run(
     overwrite: bool,
 ) -> None:
     from fisher_mlip.simulate import run_simulation
-    from fisher_mlip.simulate.settings import goes_on, merged_config
+    from fisher_mlip.simulate.settings import goes_on, merged_config, refuse_idle
 
     on = goes_on(output, restart, resume=resume, overwrite=overwrite)
     # By --restart auto the command line is that of the start and says everything.
     chosen = merged_config(given, config, output if resume else None)
+    refuse_idle(given, chosen)
     summary = run_simulation(chosen, output, resume=on, overwrite=overwrite)
     console.print(
         f"{summary.status} at step {summary.steps_done} of {summary.steps} on {summary.platform}, "

@@ -57,8 +57,11 @@ class Artefact:
                 copies of the script are counted.
 
         Raises:
-            InputError: an element that the model has not seen, or a skin that is not positive.
+            InputError: no atoms, an element that the model has not seen, or a skin that is not
+                positive.
         """
+        if len(atomic_numbers) == 0:
+            raise InputError("expected at least one atom, found none")
         if not skin > 0:
             raise InputError(f"expected a skin larger than 0 Å, found {skin}")
         if periodic and molecules is not None:

@@ -121,6 +121,32 @@ def _check_ensemble(config: SimulateConfig) -> None:
         )
 
 
+def refuse_idle(given: dict[str, Any], config: SimulateConfig) -> None:
+    """Refuse options that were given and would change nothing.
+
+    Args:
+        given: values by key; None means not given.
+        config: what came of them.
+
+    Raises:
+        InputError: one is of another ensemble or thermostat.
+    """
+    thermostat = "none" if config.ensemble == "nve" else config.thermostat
+    needs = {
+        "pressure_bar": ("ensemble npt", config.ensemble == "npt"),
+        "barostat_interval": ("ensemble npt", config.ensemble == "npt"),
+        "thermostat": ("ensemble nvt or npt", config.ensemble != "nve"),
+        "friction": ("Langevin thermostat", thermostat == "langevin"),
+        "collision_frequency": ("Nosé-Hoover thermostat", thermostat == "nose-hoover"),
+    }
+    for key, (need, is_met) in needs.items():
+        if given.get(key) is not None and not is_met:
+            raise InputError(
+                f"{key} {given[key]} is of the {need}, found the ensemble {config.ensemble} and the "
+                f"thermostat {thermostat}"
+            )
+
+
 def goes_on(folder: Path, restart: str | None, *, resume: bool, overwrite: bool) -> bool:
     """Return whether a run is to go on rather than to start.
 
