@@ -142,8 +142,8 @@ def refuse_idle(given: dict[str, Any], config: SimulateConfig) -> None:
     for key, (need, is_met) in needs.items():
         if given.get(key) is not None and not is_met:
             raise InputError(
-                f"{key} {given[key]} is of the {need}, found the ensemble {config.ensemble} and the "
-                f"thermostat {thermostat}"
+                f"{key} {given[key]} is of the {need}, found the ensemble {config.ensemble} and "
+                f"the thermostat {thermostat}"
             )
 
 

@@ -150,3 +150,8 @@ def test_what_cannot_be_computed_is_refused(
 def test_a_stress_needs_a_cell(artefact: Artefact, ethanol_frames: Frames) -> None:
     with pytest.raises(InputError, match="a stress"):
         atoms_of(ethanol_frames[0], FisherCalculator(artefact)).get_stress()
+
+
+def test_no_atoms_are_refused(artefact: Artefact) -> None:
+    with pytest.raises(InputError, match="at least one atom"):
+        FisherCalculator(artefact).get_potential_energy(Atoms())
