@@ -237,12 +237,15 @@ def _chosen_atoms(
     """Return the atomic numbers of the chosen atoms, and their indices; None for all."""
     if atoms is None:
         return topology_atomic_numbers(topology), None
-    chosen = np.array(atoms, dtype=np.int64)
+    given = np.array(list(atoms))
     n_atoms = topology.getNumAtoms()
-    if chosen.ndim != 1 or len(chosen) == 0 or len(np.unique(chosen)) != len(chosen):
+    # A mask, or numbers with a fraction, would silently become other atoms.
+    if given.ndim != 1 or given.dtype.kind not in "iu" or len(np.unique(given)) != len(given):
         raise InputError(f"expected indices of atoms, each of them once, found {atoms}")
-    if chosen.min() < 0 or chosen.max() >= n_atoms:
-        raise InputError(f"expected indices of {n_atoms} atoms, from 0 on, found {chosen.max()}")
+    chosen = given.astype(np.int64)
+    outside = chosen[(chosen < 0) | (chosen >= n_atoms)]
+    if len(outside):
+        raise InputError(f"expected indices of {n_atoms} atoms, from 0 on, found {outside[0]}")
     return _atomic_numbers(topology, chosen), chosen
 
 

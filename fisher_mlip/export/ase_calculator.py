@@ -53,6 +53,10 @@ class FisherCalculator(Calculator):
         self._potential: ArtefactPotential | None = None
         self._bound: tuple[bytes, bool] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the script and its list, which are made again where they are needed."""
+        return self.__dict__ | {"_potential": None, "_bound": None}
+
     def calculate(
         self,
         atoms: Any = None,

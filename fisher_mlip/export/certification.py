@@ -2,12 +2,14 @@
 
 import hashlib
 import io
+import json
 import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact
@@ -108,10 +110,10 @@ def bind_certificate(artefact: Artefact, text: str, conditions: CertifiedConditi
 
 
 def check_binding(artefact: Artefact) -> None:
-    """Refuse a certificate that is not the one that the artefact was given.
+    """Refuse a certificate that is not the one that the artefact was given, or of other content.
 
     Raises:
-        InputError: `certificate.json` was changed, or belongs to another model.
+        InputError: `certificate.json` was changed, or model or compiled kernel were.
     """
     path = artefact.path.parent / CERTIFICATE_NAME
     expected = artefact.manifest.certificate_hash
@@ -121,12 +123,30 @@ def check_binding(artefact: Artefact) -> None:
         raise InputError(
             f"'{artefact.path}' was never certified: expected no '{path.name}' beside it, found one"
         )
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not path.is_file():
+        raise InputError(f"expected a certificate in '{path}', found no file")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise InputError(
             f"'{path}' is not the certificate of '{artefact.path.name}': expected SHA-256 "
             f"{expected[:12]}..., found {found[:12]}...; 'fisher-mlip verify --bind' makes another"
         )
+    _check_content(artefact, json.loads(content))
+
+
+def _check_content(artefact: Artefact, certificate: dict[str, Any]) -> None:
+    """Refuse weights, code or a compiled kernel other than those that were certified."""
+    found = {"content_hash": content_hash(artefact.path), "compiled_hash": compiled_hash(artefact)}
+    names = {"content_hash": artefact.path.name, "compiled_hash": COMPILED_NAME}
+    for key, there in found.items():
+        expected = certificate[key]
+        # Without its compiled kernel a model is no other one.
+        if expected and there and there != expected:
+            raise InputError(
+                f"the certificate of '{artefact.path}' is of another {names[key]}: expected "
+                f"{expected[:12]}..., found {there[:12]}..."
+            )
 
 
 def certification_note(artefact: Artefact, present: PresentConditions) -> str | None:
@@ -148,6 +168,8 @@ def certification_note(artefact: Artefact, present: PresentConditions) -> str | 
         return str(refused)
     if certified is None:
         return f"'{artefact.path.name}' has no certificate: {again}"
+    if not (artefact.path.parent / CERTIFICATE_NAME).exists():
+        return f"the {CERTIFICATE_NAME} of '{artefact.path.name}' is not beside it: {again}"
     pairs = {
         "device": (certified.device, present.device),
         "kernel": (certified.kernel, present.kernel),

@@ -141,7 +141,7 @@ def _exchange_weight(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(_forge, "is not the certificate of"), (_exchange_weight, "the certificate of another model")],
+    [(_forge, "is not the certificate of"), (_exchange_weight, "is of another model.pt")],
 )
 def test_what_was_changed_is_noticed(
     copied: Path, change: Callable[[Path], None], words: str
@@ -155,11 +155,31 @@ def test_what_was_changed_is_noticed(
     assert words in output
 
 
-def test_a_forged_certificate_is_told_before_a_run(copied: Path) -> None:
-    _forge(copied)
+def _lose(folder: Path) -> None:
+    (folder / "certificate.json").unlink()
+
+
+def _bury(folder: Path) -> None:
+    _lose(folder)
+    (folder / "certificate.json").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_forge, "is not the certificate of"),
+        (_exchange_weight, "is of another model.pt"),
+        (_lose, "is not beside it"),
+        (_bury, "found no file"),
+    ],
+)
+def test_what_was_changed_is_told_before_a_run(
+    copied: Path, change: Callable[[Path], None], words: str
+) -> None:
+    change(copied)
     note = certification_note(load_artefact(copied), PresentConditions())
     assert note is not None
-    assert "is not the certificate of" in note
+    assert words in note
 
 
 def test_info_of_a_certificate(certified: Path) -> None:
@@ -223,5 +243,5 @@ def test_another_kernel_than_the_certified_is_noticed(copied: Path) -> None:
     bound = bind(loaded, compiled)
     assert own_certificate(bound) == compiled
     (copied / COMPILED_NAME).write_bytes(b"another")
-    with pytest.raises(InputError, match="another compiled kernel"):
+    with pytest.raises(InputError, match=r"is of another model\.pt2"):
         own_certificate(bound)

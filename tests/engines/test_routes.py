@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import openmm
@@ -143,8 +144,8 @@ def test_a_subset_has_all_of_the_forces(
     assert (np.delete(found[1], atoms, axis=0) == 0.0).all()
 
 
-@pytest.mark.parametrize("atoms", [[0, 0], [27], [-1], []])
-def test_atoms_that_are_not_there_are_refused(artefact: Artefact, atoms: list[int]) -> None:
+@pytest.mark.parametrize("atoms", [[0, 0], [27], [-1, 3], [], [0.7, 1], [True, False], ["a"]])
+def test_atoms_that_are_not_there_are_refused(artefact: Artefact, atoms: list[Any]) -> None:
     with pytest.raises(InputError, match="expected indices of"):
         make_force(artefact, topology_of(frames()[0]), atoms=atoms)
 

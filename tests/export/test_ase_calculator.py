@@ -1,5 +1,6 @@
 """The ASE calculator is the eager model: energies, forces, stress, uncertainty, in both dtypes."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -155,3 +156,11 @@ def test_a_stress_needs_a_cell(artefact: Artefact, ethanol_frames: Frames) -> No
 def test_no_atoms_are_refused(artefact: Artefact) -> None:
     with pytest.raises(InputError, match="at least one atom"):
         FisherCalculator(artefact).get_potential_energy(Atoms())
+
+
+def test_a_used_calculator_is_copied_to_other_processes(artefact: Artefact) -> None:
+    """As ASE's own parallel tools do."""
+    calculator = FisherCalculator(artefact)
+    forces = atoms_of(FRAMES[0], calculator).get_forces()
+    copied = pickle.loads(pickle.dumps(calculator))
+    assert np.array_equal(atoms_of(FRAMES[0], copied).get_forces(), forces)
