@@ -118,11 +118,14 @@ def _describe_checkpoint(folder: Path) -> Facts:
 
 def _describe_artefact(path: Path) -> Facts:
     from fisher_mlip.export import read_manifest
+    from fisher_mlip.export.compiling import why_not_compiled
 
-    manifest = read_manifest(path).model_dump()
+    found = read_manifest(path)
+    manifest = found.model_dump()
     return {
         "kind": "artefact",
         **manifest,
+        "compiled": why_not_compiled(path.parent, found) or "yes, for this machine",
         "elements": _symbols(manifest["elements"]),
         "reference_energies": _by_symbol(manifest["reference_energies"]),
     }
