@@ -119,13 +119,15 @@ def _describe_checkpoint(folder: Path) -> Facts:
 def _describe_artefact(path: Path) -> Facts:
     from fisher_mlip.certificate.binding import told_of
     from fisher_mlip.export import Artefact, read_manifest
+    from fisher_mlip.export.compiling import why_not_compiled
 
-    read = read_manifest(path)
-    manifest = read.model_dump()
+    found = read_manifest(path)
+    manifest = found.model_dump()
     return {
         "kind": "artefact",
-        "certificate": told_of(Artefact(path, read)).removeprefix("came with: "),
+        "certificate": told_of(Artefact(path, found)).removeprefix("came with: "),
         **manifest,
+        "compiled": why_not_compiled(path.parent, found) or "yes, for this machine",
         "elements": _symbols(manifest["elements"]),
         "reference_energies": _by_symbol(manifest["reference_energies"]),
     }

@@ -172,11 +172,8 @@ def bits_after_histories(
     return found
 
 
-@pytest.mark.parametrize("kind", [0, 2], ids=["open", "unwrapped"])
-def test_numbers_do_not_depend_on_the_lists_history(
-    compiled: Artefact, route: Route, kind: int
-) -> None:
-    frame = frames()[kind]
+def test_numbers_do_not_depend_on_the_lists_history(compiled: Artefact, route: Route) -> None:
+    frame = frames()[2]
     topology = topology_of(frame)
     found = bits_after_histories(lambda: make_force(compiled, topology, route=route), frame)
     assert len(set(found)) == 1, [energy for energy, _ in found]
