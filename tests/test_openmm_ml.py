@@ -31,7 +31,7 @@ Evaluated = tuple[float, np.ndarray]
 @pytest.fixture(scope="module")
 def potential(artefact: Artefact) -> Any:
     """The potential by its name; the entry point may be older than the tree in a checkout."""
-    from fisher_mlip.openmm_ml import FisherPotentialFactory
+    from fisher_mlip.openmm_ml.factory import FisherPotentialFactory
 
     openmmml.MLPotential.registerImplFactory("fisher-mlip", FisherPotentialFactory())
     return openmmml.MLPotential("fisher-mlip", modelPath=str(artefact.path))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fisher_mlip.export import Artefact
-from fisher_mlip.openmm_ml import FisherPotentialFactory
+from fisher_mlip.openmm_ml.factory import FisherPotentialFactory
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -1,8 +1,4 @@
-"""The potential in openmm-ml: `MLPotential("fisher-mlip", modelPath="model.pt")`.
-
-openmm-ml loads this module, by its entry point, whenever it is imported: what is heavy is imported
-when a potential is made.
-"""
+"""An artefact as openmm-ml's potential."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,32 +6,9 @@ from typing import Any
 
 from openmm import Force, System
 from openmm.app import Topology
-from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
-
-from fisher_mlip.errors import InputError
+from openmmml.mlpotential import MLPotentialImpl
 
 DEFAULT_SKIN = 0.5
-
-
-class FisherPotentialFactory(MLPotentialImplFactory):  # type: ignore[misc]
-    """Makes the potential of an artefact; openmm-ml calls it by the name `fisher-mlip`."""
-
-    def createImpl(  # noqa: N802 openmm-ml's name
-        self, name: str, modelPath: str | Path = "", **args: Any
-    ) -> "FisherPotential":
-        """Return the potential of `model.pt` or its folder.
-
-        Raises:
-            InputError: no model path, no such artefact, or another argument.
-        """
-        if not str(modelPath):
-            raise InputError(f"expected MLPotential('{name}', modelPath='model.pt'), found no path")
-        if args:
-            raise InputError(
-                f"expected no argument but modelPath for MLPotential('{name}'), found "
-                f"{', '.join(args)}"
-            )
-        return FisherPotential(Path(modelPath))
 
 
 class FisherPotential(MLPotentialImpl):  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""openmm-ml: an artefact -> `MLPotential`, for whole Systems and mixed ones."""
