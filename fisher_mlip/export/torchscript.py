@@ -39,7 +39,7 @@ def run_unfused() -> None:
 
     An engine calls its copy from C++, where no context of ours reaches. After two calls torch would
     fuse what it has seen there, which changes the last bits: unfused, a run that is resumed repeats
-    those of one that went on. It costs nothing on a CPU.
+    those of one that went on.
     """
     torch._C._jit_set_fusion_strategy([])
 

@@ -56,7 +56,8 @@ def run_simulation(
     """Run a simulation and write its run folder.
 
     A run folder appears with its state at step 0 in it, so that it can be resumed from then on.
-    SIGINT and SIGTERM end the run with a checkpoint.
+    SIGINT and SIGTERM end the run: NVE and Nosé-Hoover NVT with a checkpoint, what has noise or an
+    inner potential at its last regular one, so that a resume repeats it to the bit.
 
     Args:
         config: what to run.
