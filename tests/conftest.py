@@ -123,14 +123,23 @@ def compiled(
     Compiling takes half a minute each: whoever does without it takes `artefact`.
     """
     from fisher_mlip.export import write_artefact
-    from fisher_mlip.export.compiling import CompilingError, add_compiled
+    from fisher_mlip.export.trial import compile_apart
+    from fisher_mlip.model import save_checkpoint
 
     dtype: DtypeName = request.param
     made = write_artefact(tmp_path_factory.mktemp(f"compiled-{dtype}"), checkpoint, dtype)
-    try:
-        add_compiled(made, checkpoint)
-    except CompilingError as failure:
-        pytest.skip(str(failure))
+    folder = tmp_path_factory.mktemp("compiled-from")
+    save_checkpoint(folder, checkpoint)
+    parity, why = compile_apart(made, folder, None, seed=0)
+    if "no C++ compiler" in why:
+        pytest.skip(why)
+    assert parity is not None, why
+    assert sorted(path.name for path in made.path.parent.iterdir()) == [
+        "manifest.json",
+        "model.pt",
+        "model.pt2",
+        "model.pt2.json",
+    ]
     return made
 
 

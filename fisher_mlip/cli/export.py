@@ -77,6 +77,7 @@ def export(
     from fisher_mlip.data import read_frames
     from fisher_mlip.export import parity as sameness
     from fisher_mlip.export.artefact import write_artefact
+    from fisher_mlip.export.trial import compile_apart
     from fisher_mlip.model.checkpoint import load_checkpoint
     from fisher_mlip.products import sha256_of_file, sibling, whole_folder, write_summary
 
@@ -92,9 +93,7 @@ def export(
         sameness.require_parity(parity)
         if compiled:
             progress_console.print("compiling: some minutes; --no-compile leaves it out")
-            of_compiled, why_not = sameness.add_compiled_if_same(
-                artefact, copy.deepcopy(loaded), checked
-            )
+            of_compiled, why_not = compile_apart(artefact, checkpoint, frames, seed)
         if certify:
             progress_console.print("certificate: what comes out of OpenMM")
             artefact = with_certificate(
