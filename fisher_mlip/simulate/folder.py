@@ -108,9 +108,21 @@ class RunFolder:
 
 
 def write_description(
-    folder: RunFolder, molecular: MolecularSystem, artefact: Artefact, config: SimulateConfig
+    folder: RunFolder,
+    molecular: MolecularSystem,
+    artefact: Artefact,
+    config: SimulateConfig,
+    kernel: str,
 ) -> None:
-    """Write what does not change during a run: config, topology, reference."""
+    """Write what does not change during a run: config, topology, reference.
+
+    Args:
+        folder: that is being made.
+        molecular: the atoms at the start.
+        artefact: the potential.
+        config: what to run.
+        kernel: that runs the network.
+    """
     write_yaml(folder.config, config.model_dump())
     write_pdb(folder.topology, molecular.topology, molecular.positions)
     atoms = list(molecular.topology.atoms())
@@ -130,6 +142,7 @@ def write_description(
         model_sha256=sha256_of_file(artefact.path),
         model_label=artefact.path.parent.name,
         potential_zero="E - sum(E0)",
+        kernel=kernel,
         start=start_of(config),
     )
     write_json(folder.reference, reference.model_dump())

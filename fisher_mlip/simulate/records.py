@@ -61,7 +61,10 @@ class Start(Config):
 
 
 class Reference(JsonRecord):
-    """What does not change during a run; arrays are as long as its atoms, the cell is the first."""
+    """What does not change during a run; arrays are as long as its atoms, the cell is the first.
+
+    The kernel is that which ran the network at the start.
+    """
 
     n_atoms: int
     n_molecules: int
@@ -77,6 +80,7 @@ class Reference(JsonRecord):
     model_sha256: str
     model_label: str
     potential_zero: str
+    kernel: str = ""
     start: Start
 
 

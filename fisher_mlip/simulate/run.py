@@ -33,7 +33,7 @@ from fisher_mlip.simulate.engine import build_simulation, choose_threads, draw_v
 from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
 from fisher_mlip.simulate.platform import choose_platform
 from fisher_mlip.simulate.progress import show_note
-from fisher_mlip.simulate.records import CheckpointRecord, Segment, files_of
+from fisher_mlip.simulate.records import CheckpointRecord, Reference, Segment, files_of
 from fisher_mlip.simulate.reporting import attach_reporters
 from fisher_mlip.simulate.rewinding import (
     close_rewind,
@@ -43,7 +43,7 @@ from fisher_mlip.simulate.rewinding import (
     read_rewinds,
     seed_of,
 )
-from fisher_mlip.simulate.settings import check_resume, settled_config
+from fisher_mlip.simulate.settings import check_resume, settled_config, with_route_of
 from fisher_mlip.simulate.summary import RunSummary
 from fisher_mlip.simulate.systems import build_molecular_system
 from fisher_mlip.simulate.watching import criteria_of
@@ -91,6 +91,7 @@ def _run(
         run = _start(config, artefact, place, overwrite=overwrite)
         with place.locked():
             return _finish(run, artefact)
+    config = with_route_of(config, place)
     check_resume(config, artefact, place)
     with place.locked():
         done = _finished_summary(config, place)
@@ -128,9 +129,12 @@ def _start(
     simulation = build_simulation(molecular, artefact, config, config.seed, step=0)
     set_start(simulation, molecular, config)
     choose_threads(simulation)
+    # A resume takes the same route, whatever has become of the compiled kernel meanwhile.
+    config = config.model_copy(update={"route": simulation.potential.route})
     segments = [Segment(file=folder.segment(1).name, first_step=0)]
     with whole_folder(folder.path, overwrite=overwrite) as partial:
-        write_description(RunFolder(partial), molecular, artefact, config)
+        kernel = simulation.potential.kernel
+        write_description(RunFolder(partial), molecular, artefact, config, kernel)
         write_checkpoint(simulation, RunFolder(partial), segments)
         keep_good_state(RunFolder(partial), 0, config)
     reporters = attach_reporters(
@@ -149,6 +153,7 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     step, seed = state.getStepCount(), seed_of(config, rewinds)
     molecular = read_description(folder, state_cell(state))
     simulation = build_simulation(molecular, artefact, config, seed, step)
+    _tell_other_kernel(simulation.potential.kernel, folder)
     simulation.context.setState(state)
     choose_threads(simulation, record.torch_threads)
     append = step > 0
@@ -173,6 +178,16 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     )
     identity = folder_identity(folder.path)
     return Run(config, folder, identity, molecular, simulation, reporters, segments, seed)
+
+
+def _tell_other_kernel(kernel: str, folder: RunFolder) -> None:
+    """Say in a note where a run goes on with another kernel, whose last bits are others."""
+    before = Reference.read(folder.reference).kernel
+    if before not in ("", kernel):
+        show_note(
+            f"'{folder.path}' was begun with the {before} kernel and goes on with the {kernel} "
+            "one: not to the last bit as it would have"
+        )
 
 
 def _next_segments(

@@ -183,6 +183,14 @@ def _check_watch(config: SimulateConfig) -> None:
         )
 
 
+def with_route_of(config: SimulateConfig, folder: RunFolder) -> SimulateConfig:
+    """Return the configuration with the route of the run to resume, where none is asked for."""
+    if config.route != "auto" or not folder.reference.exists():
+        return config
+    before = Reference.read(folder.reference).start.settings.get("route", "auto")
+    return config.model_copy(update={"route": before})
+
+
 def check_resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> None:
     """Check that a run may go on with this configuration and model.
 

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import mdtraj
 import numpy as np
 import pytest
+import torch
 
 from fisher_mlip.config import SimulateConfig, read_yaml, write_yaml
 from fisher_mlip.data import Frame, Frames, write_frames
@@ -57,14 +59,25 @@ def _frames(run: Path) -> np.ndarray:
 
 
 def _assert_same_run(run: Path, whole: Path) -> None:
-    """Check that two runs have the same rows and frames, speeds aside."""
+    """Check that two runs have the same rows and frames to the last bit, speeds aside."""
     for name, columns in (("ledger.csv", slice(0, -1)), ("molecules.csv", slice(None))):
         found, expected = read_rows(run / name), read_rows(whole / name)
         assert found[:, 0].tolist() == expected[:, 0].tolist()
-        np.testing.assert_allclose(found[:, columns], expected[:, columns], rtol=1e-7, atol=1e-7)
-    np.testing.assert_allclose(_frames(run), _frames(whole), atol=1e-6)
+        np.testing.assert_array_equal(found[:, columns], expected[:, columns])
+    np.testing.assert_array_equal(_frames(run), _frames(whole))
 
 
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two of torch's threads here and in every process that is started."""
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_killed_twice_is_the_uninterrupted_run(short: MakeConfig, tmp_path: Path) -> None:
     """The report interval of 3, the trajectory's of 4 and the checkpoint's of 10 never agree."""
     values = {"report_interval": 3, "trajectory_interval": 4, "checkpoint_interval": 10}
@@ -105,6 +118,29 @@ def two_steps(artefact: Artefact, tmp_path_factory: pytest.TempPathFactory) -> P
     run = tmp_path_factory.mktemp("two") / "run"
     run_simulation(short_config(artefact, steps=2), run)
     return run
+
+
+def test_a_resume_keeps_the_route_and_tells_of_another_kernel(
+    short: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`auto` would take another one where a compiled kernel came or went meanwhile."""
+    run = tmp_path / "run"
+    run_simulation(short(steps=2, route="python"), run)
+    assert "goes on with" not in capsys.readouterr().err
+    reference = json.loads((run / "reference.json").read_text())
+    assert reference["kernel"] == "torchscript"
+    write_json(run / "reference.json", reference | {"kernel": "compiled"})
+    summary = run_simulation(short(steps=4), run, resume=True)
+    assert summary.force_route.startswith("PythonForce")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "was begun with the compiled kernel and goes on with the torchscript one" in said
+    with pytest.raises(InputError, match="run with route 'python', resumed with 'torchforce'"):
+        run_simulation(short(steps=6, route="torchforce"), run, resume=True)
+
+
+def test_auto_is_settled_at_the_start(short: MakeConfig, tmp_path: Path) -> None:
+    run_simulation(short(steps=2), tmp_path / "run")
+    assert read_yaml(tmp_path / "run" / "config.yaml")["route"] == "torchforce"
 
 
 def test_more_steps_after_the_end(short: MakeConfig, twenty_steps: Path, tmp_path: Path) -> None:
