@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +80,7 @@ def diagnose(folder: Path) -> list[Finding]:
         findings += pool.map(platform_finding, platforms)
         if openmm.facts.get("python_force"):
             findings.append(python_force_finding())
+    findings += openmm_ml_findings()
     return findings
 
 
@@ -151,6 +152,19 @@ def pair_finding(pair: Pair, found: str, partner: str) -> Finding:
         needed = f"needs {pair.partner} {pair.partner_range}"
         return Finding(subject, "failure", f"{needed}; {pair.otherwise}")
     return Finding(subject, "ok", "known to work")
+
+
+def openmm_ml_findings() -> list[Finding]:
+    """Tell whether openmm-ml, where there is one, knows this package's potentials by name."""
+    found = installed_version("openmmml")
+    if found is None:
+        return []
+    names = {point.name for point in entry_points(group="openmmml.potentials")}
+    subject = f"openmm-ml {found}"
+    if "fisher-mlip" not in names:
+        detail = "does not know fisher-mlip: install it again (pip install -e '.[cpu,openmm-ml]')"
+        return [Finding(subject, "warning", detail)]
+    return [Finding(subject, "ok", 'MLPotential("fisher-mlip", modelPath=...)')]
 
 
 def machine_findings(folder: Path) -> list[Finding]:

@@ -1,5 +1,6 @@
 """What PythonForce calls: a State -> energy and forces of a potential in Python."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ class PotentialCallback:
 
     def __init__(self, potential: ArtefactPotential) -> None:
         self.potential = potential
+        # Contexts of one System share it, and torch lets other threads in while it computes.
+        self._alone = threading.Lock()
 
     def __call__(self, state: State) -> tuple[float, FloatArray]:
         """Return energy (kJ/mol) and forces (n_particles, 3) (kJ/mol/nm) of a State.
@@ -55,6 +58,10 @@ class PotentialCallback:
         raise TypeError("a potential's force is not serialized: make it again from its artefact")
 
     def _evaluate(self, state: State, positions: FloatArray) -> tuple[float, FloatArray]:
+        with self._alone:
+            return self._evaluate_alone(state, positions)
+
+    def _evaluate_alone(self, state: State, positions: FloatArray) -> tuple[float, FloatArray]:
         potential = self.potential
         potential.head_scale = float(state.getParameters()[HEAD_SCALE])
         try:

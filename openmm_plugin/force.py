@@ -99,7 +99,7 @@ def make_force(
             that is not installed.
     """
     artefact = model if isinstance(model, Artefact) else load_artefact(Path(model))
-    numbers, chosen = _chosen_atoms(topology, atoms)
+    numbers, chosen = chosen_atoms(topology, atoms)
     if periodic is None:
         periodic = topology.getPeriodicBoxVectors() is not None
     molecules = _bonded_molecules(topology) if independent_molecules else None
@@ -231,10 +231,14 @@ def _is_on_gpu(platform: str | None) -> bool:
     return torch.cuda.is_available() and any(name in names for name in GPU_PLATFORMS)
 
 
-def _chosen_atoms(
+def chosen_atoms(
     topology: Topology, atoms: Sequence[int] | None
 ) -> tuple[IntArray, IntArray | None]:
-    """Return the atomic numbers of the chosen atoms, and their indices; None for all."""
+    """Return the atomic numbers of the chosen atoms, and their indices; None for all.
+
+    Raises:
+        InputError: an atom without element, one that is not there, or one named twice.
+    """
     if atoms is None:
         return topology_atomic_numbers(topology), None
     given = np.array(list(atoms))

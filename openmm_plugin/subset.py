@@ -10,7 +10,7 @@ from openmm.app import Topology
 
 from fisher_mlip.export import Artefact, ArtefactPotential
 from openmm_plugin.callback import HEAD_SCALE, PotentialCallback
-from openmm_plugin.force import topology_atomic_numbers
+from openmm_plugin.force import chosen_atoms
 
 
 def subset_force(
@@ -29,10 +29,11 @@ def subset_force(
         A force whose energy is E - sum(E0).
 
     Raises:
-        InputError: an atom without element, or an element that the potential does not know.
+        InputError: an atom of these without element, one that is not there or named twice, or an
+            element that the potential does not know.
     """
     is_periodic = topology.getPeriodicBoxVectors() is not None
-    numbers = topology_atomic_numbers(topology)[list(atoms)]
+    numbers, _ = chosen_atoms(topology, atoms)
     callback = CopyableCallback(artefact.path, tuple(numbers.tolist()), is_periodic, skin)
     force = PythonForce(callback, {HEAD_SCALE: 1.0})
     force.setParticles(list(atoms))

@@ -52,6 +52,17 @@ def test_an_untried_version_is_a_warning() -> None:
     assert "not tried" in findings[0].detail
 
 
+def test_openmm_ml_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None)
+    assert doctor.openmm_ml_findings() == []
+    monkeypatch.setattr(doctor, "installed_version", lambda name: "1.8")
+    assert [found.status for found in doctor.openmm_ml_findings()] == ["ok"]
+    monkeypatch.setattr(doctor, "entry_points", lambda group: [])
+    (found,) = doctor.openmm_ml_findings()
+    assert found.status == "warning"
+    assert "does not know fisher-mlip" in found.detail
+
+
 @pytest.mark.parametrize(
     ("found", "status"),
     [("2.12.1+cu130", "ok"), ("2.13.0", "failure"), ("2.9.0", "failure"), (None, "failure")],

@@ -145,3 +145,17 @@ def test_refusals(potential: Any, arguments: dict[str, Any], told: str) -> None:
     make: Callable[..., Any] = type(potential)
     with pytest.raises(InputError, match=told):
         make("fisher-mlip", **arguments)
+
+
+def test_atoms_of_a_subset_are_checked_and_others_need_no_element(artefact: Artefact) -> None:
+    """A virtual site has no element, and the potential has nothing to do with it."""
+    from openmm_plugin.subset import subset_force
+
+    topology = ethanol_topology(1)
+    topology.addAtom("M", None, next(iter(topology.residues())))
+    for atoms in ([0, 0], [-1], [10], [0.5]):
+        with pytest.raises(InputError, match="expected indices of"):
+            subset_force(artefact, topology, atoms)
+    with pytest.raises(InputError, match="expected an element"):
+        subset_force(artefact, topology, [0, 9])
+    assert subset_force(artefact, topology, range(9)).getParticles() == tuple(range(9))

@@ -20,6 +20,7 @@ from fisher_mlip.cli.data import data_app
 from fisher_mlip.cli.doctor import doctor
 from fisher_mlip.cli.export import export
 from fisher_mlip.cli.finetune import finetune
+from fisher_mlip.cli.folded_help import fold_option_names
 from fisher_mlip.cli.info import info
 from fisher_mlip.cli.preset_help import PresetHelp
 from fisher_mlip.cli.quickstart import quickstart
@@ -68,6 +69,7 @@ class FailuresInWords(TyperGroup):
             raise typer.Exit(_exit_code(failure)) from None
 
 
+fold_option_names()
 app = typer.Typer(
     name="fisher-mlip",
     cls=FailuresInWords,

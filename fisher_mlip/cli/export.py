@@ -30,7 +30,7 @@ def export(
     ] = Target.TORCHFORCE,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder to make; default: CHECKPOINT-torchforce."),
+        typer.Option("--output", "-o", help="Folder to make; default: beside CHECKPOINT."),
     ] = None,
     dtype: Annotated[
         Precision | None, typer.Option(help="Of the network; default: the checkpoint's own.")

@@ -97,7 +97,7 @@ def finetune(
         typer.Option(help="CHECKPOINT is a finetune: add DATA to it, or remove DATA from it."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; default: CHECKPOINT-fisher.")
+        Path | None, typer.Option("--output", "-o", help="Folder; default: beside CHECKPOINT.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the held-out choice.")] = 0,
     device: Annotated[Device, typer.Option(help="Where Jacobians are computed.")] = Device.AUTO,

@@ -167,7 +167,8 @@ class ArtefactPotential:
             return x, torch.zeros((3, 3), dtype=torch.float64)
         box = torch.tensor(np.zeros(0) if cell is None else np.asarray(cell, dtype=np.float64))
         if box.shape != (3, 3) or not abs(float(torch.linalg.det(box))) > 1e-6:
-            raise InputError(f"expected a cell (3, 3) with a volume, Å, found {cell}")
+            found = "none" if cell is None else np.asarray(cell).tolist()
+            raise InputError(f"expected a cell (3, 3) with a volume, Å, found {found}")
         return x, box
 
 

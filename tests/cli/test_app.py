@@ -186,3 +186,15 @@ def test_a_command_that_is_stopped_leaves_nothing_half_written(
         assert process.wait(timeout=30) == 130
         assert process.stderr.read().strip() == sentence
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "finetune", "export", "verify", "simulate", "analyze"]
+)
+def test_help_on_a_narrow_terminal_names_options_whole(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = run_command(command, "--help")
+    assert done.returncode == 0
+    assert "…" not in done.stdout

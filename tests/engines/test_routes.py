@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,30 @@ def test_a_subset_has_all_of_the_forces(
 def test_atoms_that_are_not_there_are_refused(artefact: Artefact, atoms: list[Any]) -> None:
     with pytest.raises(InputError, match="expected indices of"):
         make_force(artefact, topology_of(frames()[0]), atoms=atoms)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_contexts_of_one_system_do_not_disturb_each_other(
+    artefact: Artefact, checkpoint: Checkpoint, route: Route
+) -> None:
+    """They share a force, its list and the scale of its head, and threads may call them at once."""
+    frame = frames()[1]
+    moved = Frame(frame.atomic_numbers, frame.positions[::-1].copy(), frame.cell, frame.pbc)
+    first = context_of(make_force(artefact, topology_of(frame), route=route), frame)
+    second = openmm.Context(
+        first.getSystem(),
+        openmm.VerletIntegrator(0.001),
+        openmm.Platform.getPlatformByName("Reference"),
+    )
+    second.setPositions(moved.positions * 0.1)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda own: [read(own) for _ in range(10)], [first, second]))
+    for readings, of_frame in zip(found, (frame, moved), strict=True):
+        expected = eager(checkpoint, artefact, of_frame)
+        for one in readings:
+            check_same(one, expected, 1e-9)
+    with pytest.raises(AssertionError):
+        check_same(found[0][0], eager(checkpoint, artefact, moved), 1e-9)
 
 
 def histories(frame: Frame) -> Iterator[list[FloatArray]]:
