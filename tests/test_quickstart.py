@@ -10,14 +10,9 @@ import pytest
 from fisher_mlip.config import read_config, write_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import locked_folder, write_json
-from fisher_mlip.quickstart import (
-    MINIATURE,
-    SETTINGS_NAME,
-    Quickstart,
-    QuickstartConfig,
-    run_quickstart,
-    simulate,
-)
+from fisher_mlip.quickstart import Quickstart, QuickstartConfig, run_quickstart
+from fisher_mlip.quickstart.report import MINIATURE
+from fisher_mlip.quickstart.stages import SETTINGS_NAME, simulate
 
 TINY = QuickstartConfig(
     gas_frames=30,
@@ -60,6 +55,9 @@ def test_quickstart_from_nothing_to_report_and_again(tmp_path: Path) -> None:
     page = (folder / "report.html").read_text()
     assert MINIATURE in page
     assert "test frames, whose reference forces have a root mean square of" in page
+    assert "The certificate" in page
+    assert "jacobian asymmetry" in page
+    assert json.loads((folder / "fisher-torchforce" / "certificate.json").read_text())["passed"]
     summary = json.loads((folder / "summary.json").read_text())
     head = summary["fisher"]
     gas = ["gas, base"] if head["kept_pretrained"] else ["gas, base", "gas, Fisher head"]

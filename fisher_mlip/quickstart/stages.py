@@ -5,25 +5,12 @@ again, so a quickstart that was stopped goes on where it was.
 """
 
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
-from pydantic import Field
-
-from fisher_mlip.analysis import Section, analyze_runs, fill_report
-from fisher_mlip.config import (
-    Config,
-    DeviceName,
-    SimulateConfig,
-    TrainConfig,
-    read_config,
-    write_yaml,
-)
-from fisher_mlip.data import Frames, read_frames, sampling, write_frames
+from fisher_mlip.certificate import certify
+from fisher_mlip.certificate.binding import bind
+from fisher_mlip.config import SimulateConfig, TrainConfig, read_config, write_yaml
+from fisher_mlip.data import Frames, sampling, write_frames
 from fisher_mlip.data.split import split_into_parts
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import write_artefact
@@ -32,78 +19,14 @@ from fisher_mlip.fisher import finetune, save_solution
 from fisher_mlip.fisher.plot import PLOT_NAME, plot_ridge_path
 from fisher_mlip.model import load_checkpoint
 from fisher_mlip.products import locked_folder, read_json, whole_folder, write_summary
+from fisher_mlip.quickstart.report import report
+from fisher_mlip.quickstart.settings import MODELS, Quickstart, QuickstartConfig, Show
 from fisher_mlip.simulate import run_simulation
 from fisher_mlip.train import train_model
 from fisher_mlip.train.curve import EpochRow
-from fisher_mlip.train.metrics import ForceEnergyErrors, errors
 from fisher_mlip.train.settings import training_config
 
 SETTINGS_NAME = "quickstart.yaml"
-MODELS = ("base", "fisher")
-# What the report tells of the head.
-SOLUTION_KEYS = ("kept_pretrained", "chosen", "base", "force_components")
-MINIATURE = (
-    "This is a miniature that shows that everything runs. Its sizes are far too small for its "
-    "numbers, pictures and verdicts to mean anything: run the quickstart without --smoke for those."
-)
-
-
-class QuickstartConfig(Config):
-    """Sizes of the quickstart; the defaults fit 15 minutes of 2 cores, installation included.
-
-    Attributes:
-        gas_frames: frames of single molecules at 500 K.
-        liquid_frames: frames of a liquid box at 300 K.
-        liquid_molecules: molecules in that box.
-        training_seconds: wall time of the training.
-        molecules: independent molecules in the stability runs.
-        steps: of 1 fs in the stability runs.
-        box_molecules: molecules of the liquid box that the finetuned model runs.
-        box_steps: of 0.5 fs in that box.
-    """
-
-    gas_frames: int = Field(400, ge=20)
-    liquid_frames: int = Field(15, ge=5)
-    liquid_molecules: int = Field(16, ge=16)
-    training_seconds: float = Field(210.0, gt=0)
-    molecules: int = Field(32, ge=1)
-    steps: int = Field(1500, ge=10)
-    box_molecules: int = Field(600, ge=16)
-    box_steps: int = Field(40, ge=4)
-    seed: int = Field(0, ge=0, lt=2**63)
-    device: DeviceName = "auto"
-
-    @property
-    def is_miniature(self) -> bool:
-        """Whether something is smaller than by default, so that the numbers mean nothing."""
-        free = {"seed", "device"}
-        return any(
-            getattr(self, name) < field.default
-            for name, field in type(self).model_fields.items()
-            if name not in free
-        )
-
-
-class Show(Protocol):
-    """How the stages are shown while they go."""
-
-    def stage(self, title: str) -> None:
-        """Announce a stage."""
-
-    def bar(self, label: str) -> AbstractContextManager[Callable[[float], None]]:
-        """Show a bar and yield the function that sets its fraction."""
-
-
-@dataclass(frozen=True)
-class Quickstart:
-    """Where everything is, and what it is made from."""
-
-    folder: Path
-    config: QuickstartConfig
-    show: Show
-
-    def part(self, name: str) -> Frames:
-        return read_frames(self.folder / "data" / f"{name}.xyz")
 
 
 def run_quickstart(
@@ -240,8 +163,12 @@ def solve(job: Quickstart) -> None:
 
 
 def export(job: Quickstart) -> None:
-    """Export both models and compare them with the eager ones."""
-    job.show.stage("export: TorchScript for OpenMM, compared with the eager model")
+    """Export both models, compare them with the eager ones, and certify that with the head.
+
+    The base model is here to be compared with. Without the compiled kernel: compiling takes longer
+    than it would save here.
+    """
+    job.show.stage("export: TorchScript for OpenMM, compared with the eager model; certificate")
     frames = list(job.part("test").frames[:3])
     for name in MODELS:
         folder = job.folder / f"{name}-torchforce"
@@ -253,6 +180,10 @@ def export(job: Quickstart) -> None:
             probes = probe_frames(checkpoint.config.elements)
             parity = compare(artefact, checkpoint, [*probes, *frames])
             require_parity(parity)
+            if name == "fisher":
+                with job.show.bar("certificate") as progress:
+                    bind(artefact, certify(artefact, checkpoint=checkpoint, platform="CPU"))
+                    progress(1.0)
             write_summary(partial, {"target": "torchforce", "parity": parity.__dict__})
 
 
@@ -260,7 +191,7 @@ def simulate(job: Quickstart) -> None:
     """Run the models in the gas from the same states, and the finetuned one in the liquid."""
     job.show.stage("simulate: OpenMM with TorchForce, mdtraj reporters, float64 ledger")
     config = job.config
-    for name in _gas_models(job):
+    for name in job.gas_models:
         gas = SimulateConfig(
             model=str(job.folder / f"{name}-torchforce"),
             molecules=config.molecules,
@@ -287,16 +218,6 @@ def simulate(job: Quickstart) -> None:
     _run(liquid, job.folder / "run-liquid-fisher")
 
 
-def _gas_models(job: Quickstart) -> tuple[str, ...]:
-    """Return the models whose forces differ: where no head was better, one run tells all."""
-    return ("base",) if _solution(job)["kept_pretrained"] else MODELS
-
-
-def _solution(job: Quickstart) -> dict[str, Any]:
-    """Return what `solve` found."""
-    return read_json(job.folder / "fisher" / "summary.json", SOLUTION_KEYS)
-
-
 def _run(config: SimulateConfig, folder: Path) -> None:
     # An unstable run is a result, and the report says so.
     outcome = folder / "summary.json"
@@ -305,72 +226,3 @@ def _run(config: SimulateConfig, folder: Path) -> None:
     summary = run_simulation(config, folder, resume=folder.exists())
     if summary.status == "interrupted":
         raise KeyboardInterrupt
-
-
-def report(job: Quickstart) -> list[Path]:
-    """Analyze the runs and write the report at the top of the folder."""
-    job.show.stage("analyze: drift, stability, temperatures")
-    names = {"base": "gas, base", "fisher": "gas, Fisher head"}
-    runs = {names[name]: job.folder / f"run-gas-{name}" for name in _gas_models(job)}
-    runs["liquid, Fisher head"] = job.folder / "run-liquid-fisher"
-    test = job.part("test")
-    found: dict[str, ForceEnergyErrors] = {}
-    for name in MODELS:
-        checkpoint = load_checkpoint(job.folder / name)
-        found[name] = errors(checkpoint.network, test, checkpoint.config)
-    written = fill_report(
-        analyze_runs(list(runs.values()), labels=list(runs)),
-        job.folder,
-        sections=_sections(job, found),
-        title="fisher-mlip quickstart: ethanol",
-        banner=MINIATURE if job.config.is_miniature else "",
-        extra_summary={
-            "miniature": job.config.is_miniature,
-            "test_errors": {name: error.as_metrics() for name, error in found.items()},
-            "fisher": _without_path(_solution(job)),
-        },
-    )
-    return [job.folder / name for name in written]
-
-
-def _sections(job: Quickstart, found: dict[str, ForceEnergyErrors]) -> list[Section]:
-    base = load_checkpoint(job.folder / "base")
-    solution = _solution(job)
-    test = job.part("test")
-    labels = np.concatenate([f.forces.reshape(-1) for f in test if f.forces is not None])
-    rows: list[list[object]] = [
-        ["model", "force MAE (meV/Å)", "force RMSE (meV/Å)", "energy MAE (meV/atom)"]
-    ]
-    for name, error in found.items():
-        figures = (error.force_mae, error.force_rmse, error.energy_per_atom_mae)
-        rows.append([name, *(f"{1000 * figure:.2f}" for figure in figures)])
-    head, before = solution["chosen"], solution["base"]
-    chosen = f"the head '{head['head']}' with {head['features']} features was chosen"
-    if solution["kept_pretrained"]:
-        chosen = "no head was better and as safe: the pretrained model was kept (run once)"
-    return [
-        Section(
-            "Errors on test frames",
-            f"{len(job.part('train'))} training frames of the OPLS-AA reference, gas at 500 K and "
-            f"liquid at 300 K; trained for {base.metrics.get('seconds', float('nan')):.0f} s. "
-            f"Errors are over {len(test)} test frames, whose reference forces have a root mean "
-            f"square of {1000.0 * np.sqrt(np.mean(labels**2)):.0f} meV/Å.",
-            rows,
-            [job.folder / "base" / "training_curve.png"],
-        ),
-        Section(
-            "The Fisher head",
-            f"theta = T^-1 c from {solution['force_components']} force components: {chosen}. "
-            f"Held-out force RMSE {before['held_out_force_rmse_meV_A']:.1f} -> "
-            f"{head['held_out_force_rmse_meV_A']:.1f} meV/Å; lowest way out of the data "
-            f"{before['barrier_eV']:.2f} -> {head['barrier_eV']:.2f} eV, "
-            f"{before['holes']} -> {head['holes']} holes (scans along which the energy comes down "
-            "again: bonds stretched, angles bent, atoms pushed together).",
-            [],
-            [job.folder / "fisher" / PLOT_NAME],
-        ),
-    ]
-
-
-def _without_path(summary: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in summary.items() if key != "heads"}
