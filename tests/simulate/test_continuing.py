@@ -15,7 +15,7 @@ import pytest
 from openmm import HarmonicBondForce
 from openmm.app import Simulation
 
-from fisher_mlip.config import SimulateConfig
+from fisher_mlip.config import SimulateConfig, WatchConfig
 from fisher_mlip.simulate import driving, engine, run_simulation
 from fisher_mlip.simulate.checkpoints import read_state
 from fisher_mlip.simulate.folder import RunFolder
@@ -87,8 +87,8 @@ def _rows(run: Path) -> list[str]:
 
 
 def _content(run: Path) -> tuple[list[str], np.ndarray, str]:
-    """Return the ledger's rows, the frames, and the last state."""
-    rows = _rows(run)
+    """Return the rows of ledger and watch, the frames, and the last state."""
+    rows = _rows(run) + (run / "watch.csv").read_text().splitlines()
     segments = sorted(run.glob("trajectory*.dcd"), key=lambda path: ("part" in path.name, path))
     top = str(run / "topology.pdb")
     frames = np.concatenate([mdtraj.load_dcd(str(path), top=top).xyz for path in segments])
@@ -102,6 +102,7 @@ def _assert_same(run: Path, whole: Path) -> None:
 
 def _config(short: MakeConfig, name: str, platform: str, box: Path) -> SimulateConfig:
     values = {**INTERVALS, **ENSEMBLES[name], "barostat_interval": 2, "platform": platform}
+    values["watch"] = WatchConfig(interval=5, frames=2, window_ps=0.004)
     return short(steps=STEPS, system=str(box), **values)
 
 
