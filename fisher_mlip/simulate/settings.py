@@ -111,8 +111,11 @@ def _check_ensemble(config: SimulateConfig) -> None:
             "an inner potential goes with the ensemble nve or the thermostat langevin, found "
             "nose-hoover"
         )
-    if config.ensemble == "npt" and config.temperature == 0.0:
-        raise InputError("expected a temperature above 0 K for the ensemble npt, found 0")
+    cold = "ensemble npt" if config.ensemble == "npt" else ""
+    if config.ensemble != "nve" and config.thermostat == "nose-hoover":
+        cold = "thermostat nose-hoover"
+    if cold and config.temperature == 0.0:
+        raise InputError(f"expected a temperature above 0 K for the {cold}, found 0")
     if config.ensemble == "npt" and config.checkpoint_interval % config.barostat_interval:
         raise InputError(
             f"expected a checkpoint_interval that is a multiple of the barostat_interval "

@@ -186,6 +186,10 @@ def test_one_inner_step_is_the_run_without_one(
     [
         ({"ensemble": "npt"}, "expected a periodic system for the ensemble npt"),
         ({"ensemble": "npt", "temperature": 0.0}, "expected a temperature above 0 K"),
+        (
+            {"ensemble": "nvt", "thermostat": "nose-hoover", "temperature": 0.0},
+            "above 0 K for the thermostat nose-hoover",
+        ),
         ({"ensemble": "npt", "barostat_interval": 3}, "multiple of the barostat_interval 3"),
         ({"respa_steps": 2}, "found no inner one"),
         ({"inner": "absent.pt"}, "expected an exported model"),
