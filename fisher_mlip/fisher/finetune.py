@@ -32,6 +32,7 @@ from fisher_mlip.fisher.normal_equations import NormalEquations, accumulate
 from fisher_mlip.fisher.outside.holes import ScanEnergies, scan_energies
 from fisher_mlip.fisher.outside.scans import make_scans
 from fisher_mlip.fisher.posterior import posterior
+from fisher_mlip.fisher.pressure import PressureErrors, pressure_errors
 from fisher_mlip.fisher.selection import (
     Candidate,
     Row,
@@ -114,7 +115,11 @@ def finetune(
         label_weights=label_weights,
     )
     solution = solve_all(checkpoint, network, gram, along, options)
-    return replace(solution, held_out_errors=_errors(checkpoint, solution.checkpoint, held_out))
+    return replace(
+        solution,
+        held_out_errors=_errors(checkpoint, solution.checkpoint, held_out),
+        held_out_pressures=_pressures(checkpoint, solution.checkpoint, held_out),
+    )
 
 
 def _errors(
@@ -122,6 +127,14 @@ def _errors(
 ) -> tuple[ForceEnergyErrors, ForceEnergyErrors]:
     before, after = (errors(c.network, held_out, c.config) for c in (base, solved))
     return before, after
+
+
+def _pressures(
+    base: Checkpoint, solved: Checkpoint, held_out: Frames
+) -> tuple[PressureErrors, PressureErrors] | None:
+    before = pressure_errors(base.network, held_out, base.config)
+    after = pressure_errors(solved.network, held_out, solved.config)
+    return None if before is None or after is None else (before, after)
 
 
 def require_labels(frames: Frames, weights: LabelWeights) -> None:

@@ -3,8 +3,10 @@
 import math
 
 from fisher_mlip.fisher.outside.scan import ENOUGH
+from fisher_mlip.fisher.pressure import NOTEWORTHY_BAR
 from fisher_mlip.fisher.selection import Row, reasons_against
 from fisher_mlip.fisher.solution import Solution
+from fisher_mlip.units import BAR_PER_EV_PER_ANGSTROM3
 
 Table = tuple[str, list[str], list[list[str]]]
 COLUMNS = ["F\ntrain", "F held\nout", "E\ntrain", "E held\nout", "eff.\ndof", "holes", "barrier"]
@@ -94,12 +96,45 @@ def sentences(solution: Solution) -> list[str]:
             f"held-out force MAE {1000 * before.force_mae:.2f} -> {1000 * after.force_mae:.2f} "
             "meV/Å, every frame counted alike"
         )
+    lines += _pressure_sentences(solution)
     if not math.isnan(base.barrier):
         lines.append(
             f"holes outside the data {len(base.holes)} -> {len(shipped.holes)}, barrier on the way "
             f"{base.barrier:.2f} -> {shipped.barrier:.2f} eV"
         )
     return lines + _passed_over(solution)
+
+
+def _pressure_sentences(solution: Solution) -> list[str]:
+    """Return what became of pressures, and what to do where they became worse."""
+    if solution.held_out_pressures is None:
+        return []
+    before, after = solution.held_out_pressures
+    lines = [
+        f"held-out pressure error, mean {before.mean_bar:+.0f} -> {after.mean_bar:+.0f} bar, RMSE "
+        f"{before.rmse_bar:.0f} -> {after.rmse_bar:.0f} bar"
+    ]
+    if after.rmse_bar > max(1.2 * before.rmse_bar, NOTEWORTHY_BAR):
+        lines.append(
+            "warning: forces alone do not fix the pressure, and this head makes it worse: a liquid "
+            "at constant pressure would have another density; solve with --virial-weight "
+            f"{_advised_weight(solution):.0e}"
+        )
+    return lines
+
+
+def _advised_weight(solution: Solution) -> float:
+    """Return a weight that makes a typical virial error of the base model count as its forces do.
+
+    (eV/atom)^-2: the mean squares of both errors are equal then.
+    """
+    virials, forces = solution.gram.held_out.virials, solution.base.held_out_force_rmse
+    if virials.weight > 0.0 and virials.square > 0.0:
+        return forces**2 / (virials.square / virials.weight)
+    assert solution.held_out_pressures is not None
+    # A condensed phase has some 10 Å^3 an atom.
+    virial = 10.0 * solution.held_out_pressures[0].rmse_bar / BAR_PER_EV_PER_ANGSTROM3
+    return forces**2 / virial**2
 
 
 def _passed_over(solution: Solution) -> list[str]:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fisher_mlip.config import HeadKind
 from fisher_mlip.fisher.gram_file import GramFile
 from fisher_mlip.fisher.nesting import KINDS
 from fisher_mlip.fisher.outside.holes import ScanEnergies
+from fisher_mlip.fisher.pressure import PressureErrors
 from fisher_mlip.fisher.selection import RIDGES, SCAN_WEIGHTS, Candidate, Row
 from fisher_mlip.fisher.solve import LabelWeights
 from fisher_mlip.model.checkpoint import Checkpoint
@@ -56,6 +57,7 @@ class Solution:
         along: energies on the scans, of the largest head.
         held_out_errors: of the pretrained model and of the shipped one, each held-out frame
             counted alike; None after an update, which has the sums of those frames alone.
+        held_out_pressures: likewise, of their periodic frames with a stress; None without any.
     """
 
     checkpoint: Checkpoint
@@ -65,6 +67,7 @@ class Solution:
     base: Row
     along: ScanEnergies
     held_out_errors: tuple[ForceEnergyErrors, ForceEnergyErrors] | None = None
+    held_out_pressures: tuple[PressureErrors, PressureErrors] | None = None
 
     @property
     def shipped(self) -> Row:
@@ -92,6 +95,10 @@ class Solution:
         judges = self.gram.held_out.forces
         pair = self.held_out_errors
         errors = None if pair is None else [_known(found.as_metrics()) for found in pair]
+        pressures = self.held_out_pressures and {
+            "base": asdict(self.held_out_pressures[0]),
+            "shipped": asdict(self.held_out_pressures[1]),
+        }
         base = self.base.numbers() | {"head": "pretrained", "features": 0}
         return {
             "kept_pretrained": self.chosen is None,
@@ -101,6 +108,7 @@ class Solution:
             "force_components": self.gram.training.forces.count,
             "held_out_weight": judges.weight / judges.count,
             **({} if errors is None else {"held_out_base": errors[0], "held_out": errors[1]}),
+            **({} if pressures is None else {"held_out_pressures": pressures}),
             "training_hash": self.gram.training_hash,
         }
 
