@@ -75,6 +75,7 @@ def export(
     Example: fisher-mlip export runs/finetuned --dtype float64 -o runs/exported
     """
     from fisher_mlip.data import read_frames
+    from fisher_mlip.data.places import require_places
     from fisher_mlip.export import parity as sameness
     from fisher_mlip.export.artefact import write_artefact
     from fisher_mlip.export.trial import compile_apart
@@ -85,6 +86,7 @@ def export(
     of_compiled, why_not = None, "not asked for"
     folder = output or sibling(checkpoint, target.value)
     own = list(read_frames(frames)) if frames is not None else []
+    require_places(own)
     checked = [*sameness.probe_frames(loaded.config.elements, seed), *own]
     with whole_folder(folder, overwrite=overwrite, inputs=[checkpoint, frames]) as partial:
         progress_console.print(f"parity on {len(checked)} frames")

@@ -216,13 +216,25 @@ def test_verify_leaves_with_5_and_binds_nothing_that_fails(
 
 
 def test_verify_refuses_what_cannot_be_checked(
-    certified: Path, tmp_path: Path, ethanol_frames: Frames
+    certified: Path, checkpoint_folder: Path, tmp_path: Path, ethanol_frames: Frames
 ) -> None:
     frame = ethanol_frames[0]
     numbers = np.where(frame.atomic_numbers == 8, 16, frame.atomic_numbers)
     strange = Frames((frame.relabelled(atomic_numbers=numbers, energy=None),))
     write_frames(tmp_path / "sulfur.xyz", strange)
     assert "found Z=16" in run("verify", certified, "--on", tmp_path / "sulfur.xyz")[1]
+    nowhere, twice = frame.positions.copy(), frame.positions.copy()
+    nowhere[3, 1], twice[5] = np.nan, twice[2]
+    for name, positions, message in (
+        ("nan", nowhere, "found others for atom 3 of frame 0"),
+        ("twice", twice, "found atoms 2 and 5 of frame 0 in one place"),
+    ):
+        path = tmp_path / f"{name}.xyz"
+        moved = frame.relabelled(positions=positions, energy=None, forces=None)
+        write_frames(path, Frames((moved,)))
+        for command in (("verify", certified, "--on"), ("export", checkpoint_folder, "--frames")):
+            code, output = run(*command, path)
+            assert (code, message in " ".join(output.split())) == (2, True), output
     for words, message in (
         (("--platform", "Abacus"), "expected a platform of"),
         (("--route", "telepathy"), "expected a route of"),
