@@ -1,11 +1,14 @@
 """The slope of the total energy over the rows of a ledger, one row after the other."""
 
 from collections.abc import Iterator
+from math import isnan
 from pathlib import Path
 
 from fisher_mlip.errors import InputError
 
 TIME, TOTAL = "Time (ps)", "Total Energy (kJ/mole)"
+# Of a Nosé-Hoover run: the total energy and that of its heat bath.
+CONSERVED = "Conserved Energy (kJ/mole)"
 
 
 class DriftLine:
@@ -23,7 +26,9 @@ class DriftLine:
         self._squares = self._products = 0.0
 
     def add(self, time: float, energy: float) -> None:
-        """Take a point."""
+        """Take a point; one that is not known (NaN) is left out."""
+        if isnan(energy):
+            return
         self._count += 1
         ahead = time - self._mean_time
         self._mean_time += ahead / self._count
@@ -37,12 +42,14 @@ class DriftLine:
         return self._products / self._squares if self._squares > 0.0 else float("nan")
 
     def add_rows_of(self, ledger: Path) -> None:
-        """Take the points of the rows that are in a ledger.
+        """Take the points of the rows that are in a ledger, of the conserved energy if it has one.
 
         Raises:
             InputError: the file has no such columns, or a row that is none.
         """
-        for time, energy in _values(ledger, (TIME, TOTAL)):
+        with ledger.open(encoding="utf-8") as lines:
+            column = CONSERVED if f'"{CONSERVED}"' in next(lines, "") else TOTAL
+        for time, energy in _values(ledger, (TIME, column)):
             self.add(time, energy)
 
 

@@ -5,7 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from openmm import State, unit
+from openmm import (
+    MonteCarloAnisotropicBarostat,
+    MonteCarloBarostat,
+    MonteCarloFlexibleBarostat,
+    NoseHooverIntegrator,
+    State,
+    unit,
+)
 from openmm.app import Simulation
 
 from fisher_mlip.errors import UnstableRunError
@@ -14,7 +21,7 @@ from fisher_mlip.units import (
     KJ_PER_MOL_PER_EV,
     NM_PER_ANGSTROM,
 )
-from openmm_plugin.drift import DriftLine, last_value
+from openmm_plugin.drift import CONSERVED, DriftLine, last_value
 from openmm_plugin.kinetics import FloatArray, IntArray
 from openmm_plugin.rows import RowReporter
 from openmm_plugin.thermometer import Thermometer
@@ -23,6 +30,7 @@ SECONDS_PER_DAY = 86400.0
 MEV_PER_KJ_PER_MOL = 1000.0 / KJ_PER_MOL_PER_EV
 DRIFT = "Drift (meV/atom/ps)"
 REBUILDS = "List Rebuilds"
+BAROSTATS = (MonteCarloAnisotropicBarostat, MonteCarloBarostat, MonteCarloFlexibleBarostat)
 
 
 class LedgerReporter(RowReporter):
@@ -30,9 +38,12 @@ class LedgerReporter(RowReporter):
 
     Kinetic energies are those at the step, also for a leapfrog. Volume and density are there for
     periodic systems only. The drift is the slope of the least-squares line through the total
-    energies of all rows so far, per atom, NaN in the first row. The speed is that since the first
-    row of this process, NaN in it. When appending, the drift is rebuilt from the rows in the file,
-    to the last bit, and the rebuilds of the neighbor list are counted on from the last row.
+    energies of all rows so far, per atom, NaN in the first row; under a Nosé-Hoover integrator and
+    no barostat it is that of the conserved energy, total and heat bath, which has a column then.
+    Under noise or a barostat nothing is conserved, and the drift is a trend of the total energy.
+    The speed is that since the first row of this process, NaN in it. When appending, the drift is
+    rebuilt from the rows in the file, to the last bit, and the rebuilds of the neighbor list are
+    counted on from the last row.
 
     Args:
         file: path of the CSV file.
@@ -70,6 +81,8 @@ class LedgerReporter(RowReporter):
                 self._rebuilds_before = int(last_value(Path(file), REBUILDS)) - list_rebuilds()
         self._momentum_groups = momentum_groups
         self._thermometer: Thermometer | None = None
+        self._bath: bool | None = None
+        self._appends = append
         self._first: tuple[float, float] | None = None
         self.last_finite: FloatArray | None = None
         self.last_finite_step = -1
@@ -78,6 +91,7 @@ class LedgerReporter(RowReporter):
         """Return the column names after step and time."""
         symbols = self._thermometer_of(simulation).symbols
         energies = [f"{kind} Energy (kJ/mole)" for kind in ("Potential", "Kinetic", "Total")]
+        energies += [CONSERVED] if self._has_heat_bath(simulation) else []
         temperatures = ["Temperature (K)", *(f"Temperature {symbol} (K)" for symbol in symbols)]
         box = ["Box Volume (nm^3)", "Density (g/mL)"] if _is_periodic(simulation) else []
         rebuilds = [] if self._list_rebuilds is None else [REBUILDS]
@@ -102,10 +116,31 @@ class LedgerReporter(RowReporter):
         thermometer = self._thermometer_of(simulation)
         box = _volume_and_density(state, thermometer.masses) if _is_periodic(simulation) else []
         energies = [potential, kinetic, potential + kinetic]
-        self._drift.add(state.getTime().value_in_unit(unit.picosecond), potential + kinetic)
+        if self._has_heat_bath(simulation):
+            energies.append(potential + kinetic + self._heat_bath(simulation))
+        self._drift.add(state.getTime().value_in_unit(unit.picosecond), energies[-1])
         drift = self._drift.slope * MEV_PER_KJ_PER_MOL / len(thermometer.masses)
         last = [_max_force(state), drift, *self._rebuilds(), self._speed(state)]
         return [*energies, *thermometer.read(state), *box, *last]
+
+    def _has_heat_bath(self, simulation: Simulation) -> bool:
+        """Whether the energies of system and heat bath together are conserved."""
+        if self._bath is None:
+            barostats = any(isinstance(f, BAROSTATS) for f in simulation.system.getForces())
+            self._bath = isinstance(simulation.integrator, NoseHooverIntegrator) and not barostats
+        return self._bath
+
+    def _heat_bath(self, simulation: Simulation) -> float:
+        """Return the energy of the heat bath, kJ/mol; NaN where it cannot be asked for.
+
+        OpenMM 8.6 ends the process over a bath that has not made a step yet: at step 0 it has no
+        energy, and in the first row of a simulation that begins at another step it is not known.
+        """
+        if self._first is None and not self._appends:
+            return 0.0 if simulation.currentStep == 0 else float("nan")
+        return float(
+            simulation.integrator.computeHeatBathEnergy().value_in_unit(unit.kilojoule_per_mole)
+        )
 
     def _rebuilds(self) -> list[float]:
         if self._list_rebuilds is None:

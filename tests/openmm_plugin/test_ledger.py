@@ -122,3 +122,41 @@ def test_appending_goes_on_without_a_second_row(springs: MakeSprings, tmp_path: 
         simulation.reporters = [LedgerReporter(tmp_path / "ledger.csv", 2, append=append)]
         simulation.step(4)
     assert read_rows(tmp_path / "ledger.csv")[1][:, 0].tolist() == [0, 2, 4, 6, 8]
+
+
+def test_under_nose_hoover_the_drift_is_that_of_the_conserved_energy(
+    springs: MakeSprings, tmp_path: Path
+) -> None:
+    """The chain pumps energy in and out of the system: its own energy and that of its bath add up.
+    Under a barostat, which does work of its own, they do not, and no column says so."""
+    integrator = openmm.NoseHooverIntegrator(300.0, 20.0, 0.0005)
+    simulation = springs(integrator)
+    simulation.reporters.append(LedgerReporter(tmp_path / "ledger.csv", 10))
+    simulation.step(2000)
+    columns, rows = read_rows(tmp_path / "ledger.csv")
+    total, conserved = (
+        columns.index(f"{kind} Energy (kJ/mole)") for kind in ("Total", "Conserved")
+    )
+    bath = integrator.computeHeatBathEnergy()._value
+    assert rows[-1, conserved] == pytest.approx(rows[-1, total] + bath, rel=1e-12)
+    kept = rows[20:]
+    assert np.ptp(kept[:, conserved]) < 0.02 * np.ptp(kept[:, total])
+    line = np.polyfit(rows[:, 1], rows[:, conserved], 1)[0]
+    drift = rows[-1, columns.index("Drift (meV/atom/ps)")]
+    assert drift == pytest.approx(line * 1000.0 / 96.48533 / 4, rel=1e-4, abs=1e-7)
+    appended = LedgerReporter(tmp_path / "ledger.csv", 10, append=True)
+    assert appended._drift.slope * 1000.0 / 96.48533 / 4 == pytest.approx(drift, rel=1e-5)
+
+
+def test_a_heat_bath_is_not_asked_before_it_has_made_a_step(
+    springs: MakeSprings, tmp_path: Path
+) -> None:
+    """OpenMM would end the process."""
+    simulation = springs(openmm.NoseHooverIntegrator(300.0, 20.0, 0.0005))
+    simulation.currentStep = 20
+    simulation.reporters.append(LedgerReporter(tmp_path / "ledger.csv", 10))
+    simulation.step(30)
+    columns, rows = read_rows(tmp_path / "ledger.csv")
+    conserved = rows[:, columns.index("Conserved Energy (kJ/mole)")]
+    assert np.isnan(conserved).tolist() == [True, False, False, False]
+    assert np.isfinite(rows[-1, columns.index("Drift (meV/atom/ps)")])
