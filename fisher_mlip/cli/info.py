@@ -111,9 +111,18 @@ def _describe_checkpoint(folder: Path) -> Facts:
         "dtype": config.dtype,
         "reference_energies_ev": _by_symbol(config.reference_energies),
         "data_hash": config.data_hash,
-        "provenance": config.provenance,
+        "provenance": _without_model(config.provenance, config.model.model_dump()),
         "metrics": read_json(folder / "metrics.json"),
     }
+
+
+def _without_model(provenance: Facts, model: Facts) -> Facts:
+    """Return how weights came about, without the network's settings where those were told."""
+    training = provenance.get("training")
+    if not isinstance(training, dict) or training.get("model") != model:
+        return provenance
+    rest = {key: value for key, value in training.items() if key != "model"}
+    return {**provenance, "training": rest}
 
 
 def _describe_artefact(path: Path) -> Facts:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fisher_mlip.config import parse_config
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact
 from fisher_mlip.export.compiling import COMPILED_NAME
@@ -18,9 +19,10 @@ from fisher_mlip.export.manifest import (
     CERTIFICATE_NAME,
     MANIFEST_NAME,
     CertifiedConditions,
+    Manifest,
     is_manifest,
 )
-from fisher_mlip.products import sha256_of_file, write_bytes, write_text
+from fisher_mlip.products import read_json, sha256_of_file, write_bytes, write_text
 
 # torch starts every part of an archive at a multiple of this, and marks the filling like this.
 _ALIGNMENT = 64
@@ -113,8 +115,10 @@ def check_binding(artefact: Artefact) -> None:
     """Refuse a certificate that is not the one that the artefact was given, or of other content.
 
     Raises:
-        InputError: `certificate.json` was changed, or model or compiled kernel were.
+        InputError: `certificate.json` was changed, or model, compiled kernel or the copy of the
+            manifest were.
     """
+    _check_manifest_copy(artefact)
     path = artefact.path.parent / CERTIFICATE_NAME
     expected = artefact.manifest.certificate_hash
     if not path.exists():
@@ -133,6 +137,23 @@ def check_binding(artefact: Artefact) -> None:
             f"{expected[:12]}..., found {found[:12]}...; 'fisher-mlip verify --bind' makes another"
         )
     _check_content(artefact, json.loads(content))
+
+
+def _check_manifest_copy(artefact: Artefact) -> None:
+    """Refuse a `manifest.json` beside the model that says other things than the model's own."""
+    path = artefact.path.parent / MANIFEST_NAME
+    if not path.is_file():
+        return
+    copied = parse_config(read_json(path), Manifest, f"'{path}'")
+    own = artefact.manifest
+    different = [
+        name for name in Manifest.model_fields if getattr(copied, name) != getattr(own, name)
+    ]
+    if different:
+        raise InputError(
+            f"'{path}' is not the manifest inside '{artefact.path.name}', which counts: they "
+            f"differ in '{different[0]}'; 'fisher-mlip verify --bind' writes it again"
+        )
 
 
 def _check_content(artefact: Artefact, certificate: dict[str, Any]) -> None:

@@ -257,3 +257,15 @@ def test_another_kernel_than_the_certified_is_noticed(copied: Path) -> None:
     (copied / COMPILED_NAME).write_bytes(b"another")
     with pytest.raises(InputError, match=r"is of another model\.pt2"):
         own_certificate(bound)
+
+
+def test_a_manifest_beside_the_model_that_says_other_things_is_told(copied: Path) -> None:
+    path = copied / "manifest.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"cutoff": 9.0}))
+    note = certification_note(load_artefact(copied), PresentConditions())
+    assert note is not None
+    assert "is not the manifest inside 'model.pt', which counts: they differ in 'cutoff'" in note
+    path.unlink()
+    note = certification_note(load_artefact(copied), PresentConditions(platform="Reference"))
+    assert note is None or "manifest" not in note
