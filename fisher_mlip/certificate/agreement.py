@@ -1,6 +1,5 @@
 """Is the engine's potential the model that was trained, and what does its precision cost?"""
 
-import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -12,14 +11,14 @@ from fisher_mlip.certificate.tolerances import TOLERANCES, Tolerances
 from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.model import Checkpoint, build_graph, evaluate
-from fisher_mlip.model.checkpoint import torch_dtype
+from fisher_mlip.model.checkpoint import network_in
 
 
 def eager_potential(
     checkpoint: Checkpoint, dtype: DtypeName
 ) -> Callable[[Frame], tuple[float, FloatArray]]:
     """Return the checkpoint's network in plain torch, with a list made anew for each frame."""
-    network = copy.deepcopy(checkpoint.network).to(torch_dtype(dtype))
+    network = network_in(checkpoint, dtype)
 
     def potential(frame: Frame) -> tuple[float, FloatArray]:
         graph = build_graph(frame, checkpoint.config.elements, network.cutoff)

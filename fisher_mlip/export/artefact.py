@@ -1,6 +1,5 @@
 """Artefacts: writing them from a checkpoint, loading them, binding them to atoms."""
 
-import copy
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from fisher_mlip.export.manifest import (
 )
 from fisher_mlip.export.openmm_module import OpenMMModule
 from fisher_mlip.export.torchscript import load_script, save_script
-from fisher_mlip.model.checkpoint import Checkpoint, torch_dtype
+from fisher_mlip.model.checkpoint import Checkpoint, network_in
 from fisher_mlip.model.graph import species_of
 from fisher_mlip.products import write_text
 
@@ -119,7 +118,7 @@ def write_artefact(
         dtype: of the exported network; the checkpoint's own when None.
     """
     chosen = dtype or checkpoint.config.dtype
-    network = copy.deepcopy(checkpoint.network).cpu().to(torch_dtype(chosen)).eval()
+    network = network_in(checkpoint, chosen)
     network.requires_grad_(False)
     manifest = make_manifest(checkpoint.config, chosen, weights_hash(network))
     text = manifest.model_dump_json(indent=2)

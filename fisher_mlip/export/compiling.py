@@ -1,6 +1,5 @@
 """The kernel compiled ahead of time: writing `model.pt2`, and whether one may be used here."""
 
-import copy
 import logging
 import platform
 import shutil
@@ -17,7 +16,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact
 from fisher_mlip.export.kernel import DifferentiatedKernel, PaddedKernel
 from fisher_mlip.export.manifest import Manifest
-from fisher_mlip.model.checkpoint import Checkpoint, torch_dtype
+from fisher_mlip.model.checkpoint import Checkpoint, network_in
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.products import read_json, sha256_of_file, write_text
 
@@ -63,7 +62,7 @@ def add_compiled(artefact: Artefact, checkpoint: Checkpoint) -> None:
         CompilingError: there is no C++ compiler, or compiling failed.
     """
     folder, manifest = artefact.path.parent, artefact.manifest
-    network = copy.deepcopy(checkpoint.network).cpu().to(torch_dtype(manifest.dtype)).eval()
+    network = network_in(checkpoint, manifest.dtype)
     if not any(shutil.which(name) for name in COMPILERS):
         raise CompilingError(f"there is no C++ compiler ({', '.join(COMPILERS)})")
     path = folder / COMPILED_NAME

@@ -13,7 +13,7 @@ from fisher_mlip.export.artefact import Artefact
 from fisher_mlip.export.compiling import CompilingError, add_compiled, remove_compiled
 from fisher_mlip.export.kernel import KernelName
 from fisher_mlip.export.potential import ArtefactPotential
-from fisher_mlip.model.checkpoint import Checkpoint, torch_dtype
+from fisher_mlip.model.checkpoint import Checkpoint, network_in
 from fisher_mlip.model.graph import build_graph
 from fisher_mlip.model.potential import evaluate
 from fisher_mlip.units import (
@@ -79,7 +79,7 @@ def compare(
     """Return the differences between an artefact and the checkpoint it was made from."""
     forces_of = artefact_forces if kernel == "torchscript" else compiled_forces
     dtype = artefact.manifest.dtype
-    network = checkpoint.network.to(torch_dtype(dtype))
+    network = network_in(checkpoint, dtype)
     force, energy, largest = 0.0, 0.0, 0.0
     for frame in frames:
         graph = build_graph(frame, checkpoint.config.elements, network.cutoff)

@@ -4,6 +4,7 @@ The weights carry what they mean (cutoff, elements, ...): another cutoff in `con
 their shapes and be another model.
 """
 
+import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,6 +108,22 @@ def new_network(config: CheckpointConfig) -> EquivariantNetwork:
         samples = SampledHeads(config.sampled_heads, len(config.elements), width)
         network.samples = samples.to(dtype)
     return network
+
+
+def network_in(checkpoint: Checkpoint, dtype: DtypeName) -> EquivariantNetwork:
+    """Return a copy of the network in a dtype, on the CPU, its weights cast.
+
+    Coupling coefficients and tables are made anew in that dtype: cast from float32 they would keep
+    seven digits, and a float64 network would be equivariant to those only.
+    """
+    network = copy.deepcopy(checkpoint.network).cpu()
+    if dtype != checkpoint.config.dtype:
+        state = _own_state(network)
+        network = new_network(checkpoint.config.model_copy(update={"dtype": dtype}))
+        network.load_state_dict(
+            {key: value.to(torch_dtype(dtype)) for key, value in state.items()}, strict=False
+        )
+    return network.to(torch_dtype(dtype)).eval()
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> list[Path]:

@@ -16,7 +16,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.export.parity import FORCE_TOLERANCE, probe_frames
 from fisher_mlip.model import Checkpoint, build_graph, evaluate
-from fisher_mlip.model.checkpoint import torch_dtype
+from fisher_mlip.model.checkpoint import network_in
 from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM, KJ_PER_MOL_PER_EV
 from openmm_plugin import PotentialForce, make_force
 from openmm_plugin.force import Route, choose_route
@@ -65,7 +65,7 @@ def read(context: openmm.Context) -> tuple[float, FloatArray]:
 
 
 def eager(checkpoint: Checkpoint, artefact: Artefact, frame: Frame) -> tuple[float, FloatArray]:
-    network = copy.deepcopy(checkpoint.network).to(torch_dtype(artefact.manifest.dtype))
+    network = network_in(checkpoint, artefact.manifest.dtype)
     found = evaluate(network, build_graph(frame, [1, 6, 8], network.cutoff))
     return float(found.energies[0]), found.forces.numpy()
 

@@ -11,7 +11,7 @@ from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.export import Artefact
 from fisher_mlip.export.parity import FORCE_TOLERANCE, probe_frames
 from fisher_mlip.model import Checkpoint, build_graph, evaluate
-from fisher_mlip.model.checkpoint import torch_dtype
+from fisher_mlip.model.checkpoint import network_in
 from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM, KJ_PER_MOL_PER_EV
 from openmm_plugin import torch_force
 
@@ -56,11 +56,10 @@ def assert_same_forces(found: FloatArray, expected: FloatArray, tolerance: float
 def test_forces_equal_the_eager_models(
     exported: Artefact, fitted_checkpoint: Checkpoint, platform: str, kind: int
 ) -> None:
-    import copy
 
     frame = frames()[kind]
     dtype = exported.manifest.dtype
-    network = copy.deepcopy(fitted_checkpoint.network).to(torch_dtype(dtype))
+    network = network_in(fitted_checkpoint, dtype)
     eager = evaluate(network, build_graph(frame, [1, 6, 8], network.cutoff))
     energy, forces = openmm_forces(exported, frame, platform)
     tolerance = FORCE_TOLERANCE[dtype]

@@ -14,7 +14,7 @@ from fisher_mlip.export.kernel import DifferentiatedKernel
 from fisher_mlip.export.parity import add_compiled_if_same, compare, probe_frames, require_parity
 from fisher_mlip.export.potential import choose_kernel
 from fisher_mlip.model import Checkpoint
-from fisher_mlip.model.checkpoint import torch_dtype
+from fisher_mlip.model.checkpoint import network_in
 
 
 @pytest.fixture
@@ -26,9 +26,8 @@ def test_energies_and_slopes_are_the_eager_networks(
     compiled: Artefact, checkpoint: Checkpoint
 ) -> None:
     """Of another number of atoms and edges than the kernel was traced with."""
-    import copy
 
-    network = copy.deepcopy(checkpoint.network).to(torch_dtype(compiled.manifest.dtype))
+    network = network_in(checkpoint, compiled.manifest.dtype)
     generator = torch.Generator().manual_seed(3)
     n_atoms, n_edges = 300, 2500
     inputs = (

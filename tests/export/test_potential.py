@@ -1,6 +1,5 @@
 """The artefact in Python: both kernels, stress, uncertainty, head scale, and what is refused."""
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from fisher_mlip.export import Artefact, ArtefactPotential
 from fisher_mlip.export.parity import FORCE_TOLERANCE, probe_frames
 from fisher_mlip.export.potential import KernelChoice
 from fisher_mlip.model import Checkpoint, build_graph, evaluate
-from fisher_mlip.model.checkpoint import torch_dtype
+from fisher_mlip.model.checkpoint import network_in
 from fisher_mlip.model.uncertainty import estimate_uncertainty
 
 TRICLINIC = probe_frames([1, 6, 8])[2]
@@ -38,7 +37,7 @@ def check_close(found: FloatArray, expected: FloatArray, tolerance: float) -> No
 def test_energy_forces_and_stress_are_the_eager_models(
     compiled: Artefact, checkpoint: Checkpoint, kernel: KernelChoice
 ) -> None:
-    network = copy.deepcopy(checkpoint.network).to(torch_dtype(compiled.manifest.dtype))
+    network = network_in(checkpoint, compiled.manifest.dtype)
     graph = build_graph(TRICLINIC, [1, 6, 8], network.cutoff)
     eager = evaluate(network, graph, stress=True)
     assert eager.stresses is not None
@@ -88,7 +87,7 @@ def test_atoms_without_neighbors(
     positions = np.array([[0.0, 0.0, 0.0], [0.0, 90.0, 0.0]])[:n_atoms]
     frame = Frame(numbers, positions)
     energy, forces = potential_of(compiled, frame, kernel).energy_and_forces(positions)
-    network = copy.deepcopy(checkpoint.network).to(torch_dtype(compiled.manifest.dtype))
+    network = network_in(checkpoint, compiled.manifest.dtype)
     eager = evaluate(network, build_graph(frame, [1, 6, 8], network.cutoff))
     assert energy == pytest.approx(float(eager.energies[0]), abs=1e-6)
     assert (forces == 0.0).all()

@@ -4,22 +4,29 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from scipy.spatial.transform import Rotation
 
-from fisher_mlip.data.frames import Frames
+from fisher_mlip.config import ModelConfig
+from fisher_mlip.data.frames import Frame, Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.model import (
     Checkpoint,
+    CheckpointConfig,
     build_graph,
     evaluate,
     load_checkpoint,
+    new_network,
     save_checkpoint,
 )
+from fisher_mlip.model.checkpoint import network_in
 from fisher_mlip.model.graph import graph_of_frames
+from fisher_mlip.model.network import EquivariantNetwork
 
 
 @pytest.fixture
@@ -155,3 +162,31 @@ def test_a_head_over_two_linear_maps_is_refused(with_two_linear_maps: Path) -> N
     save_file(load_file(weights), weights)
     with pytest.raises(InputError, match="earlier version: finetune its pretrained model again"):
         load_checkpoint(with_two_linear_maps)
+
+
+def _turned_by(network: EquivariantNetwork, frame: Frame) -> float:
+    """Return how far the forces of a turned frame are from the turned forces, relative."""
+    turn = Rotation.from_rotvec([0.3, -1.1, 0.7]).as_matrix()
+    found = [
+        evaluate(network, build_graph(one, [1, 6, 8], network.cutoff)).forces.numpy()
+        for one in (frame, frame.relabelled(positions=frame.positions @ turn.T, energy=None))
+    ]
+    return float(np.abs(found[0] @ turn.T - found[1]).max() / np.abs(found[0]).max())
+
+
+def test_a_network_in_float64_is_equivariant_to_its_digits(ethanol_frames: Frames) -> None:
+    """Cast as it is, its coupling coefficients of degree 2 would keep those of float32."""
+    config = CheckpointConfig(
+        model=ModelConfig(features=8, max_degree=2, num_iterations=3, radial_width=8, cutoff=3.0),
+        elements=[1, 6, 8],
+        reference_energies=dict.fromkeys([1, 6, 8], 0.0),
+        dtype="float32",
+    )
+    torch.manual_seed(0)
+    checkpoint = Checkpoint(new_network(config).eval(), config)
+    frame = ethanol_frames[0]
+    assert _turned_by(network_in(checkpoint, "float64"), frame) < 1e-13
+    assert _turned_by(copy.deepcopy(checkpoint.network).double(), frame) > 1e-9
+    same = network_in(checkpoint, "float32")
+    graph = build_graph(frame, [1, 6, 8], 3.0)
+    assert torch.equal(evaluate(same, graph).forces, evaluate(checkpoint.network, graph).forces)
