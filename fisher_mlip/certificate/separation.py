@@ -117,7 +117,8 @@ def _isolated_rows(energy: float, forces: FloatArray, own: FloatArray, same: flo
             "largest energy of an atom alone, E - E0",
             largest,
             "eV",
-            "what a composition fit leaves; constant in dynamics",
+            "what E0s do not say of single atoms: fitted E0s, or a model that never saw one; "
+            "constant in dynamics",
         ),
     ]
 

@@ -134,6 +134,7 @@ def train(
     flags = dict(locals())
     from fisher_mlip.config import ModelConfig, TrainConfig
     from fisher_mlip.train.order import DataConfig, training_order
+    from fisher_mlip.train.resume import is_spent
 
     names = {*ModelConfig.model_fields, *TrainConfig.model_fields} - {"model"}
     order = training_order(
@@ -144,6 +145,7 @@ def train(
         flags={name: flags[name] for name in names},
         resume=resume,
     )
+    is_done = resume and is_spent(order.settings, output)
     try:
         trained = _train(order, output, resume=resume, overwrite=overwrite)
     except KeyboardInterrupt as interruption:
@@ -158,6 +160,9 @@ def train(
     }
     known = [form.format(value) for form, value in found.items() if value is not None]
     console.print(f"best epoch {trained.metrics['best_epoch']}: validation {', '.join(known)}")
+    if is_done:
+        console.print("its budget was spent before: ask for more --max-seconds or --max-epochs")
+        return
     wrote(*sorted(output.iterdir()))
 
 

@@ -156,7 +156,13 @@ def _note_nonfinite(run: Run) -> str:
 def _is_rewound(run: Run, criterion: str) -> bool:
     """Plan a rewind where an alarm shall have one and may; say so."""
     config, step = run.config, run.simulation.currentStep
-    if config.on_alarm != "rewind" or not plan_rewind(run.folder, step, criterion, config):
+    if config.on_alarm != "rewind":
+        return False
+    if not plan_rewind(run.folder, step, criterion, config):
+        made = len(read_rewinds(run.folder).rewinds)
+        spent = made >= config.watch.rewinds
+        why = f"{made} rewinds were made, as many as may be" if spent else "no state is before it"
+        show_note(f"not rewound from step {step}: {why}")
         return False
     rewinds = read_rewinds(run.folder).rewinds
     show_note(

@@ -13,6 +13,11 @@ from fisher_mlip.simulate.systems import READERS
 # A resume may ask for more steps; the model is compared by its content, not by its path.
 # What an alarm does touches no step before it.
 FREE_ON_RESUME = ("steps", "model", "on_alarm")
+# Of the watch: how much is too much, as long as the same things are measured.
+FREE_BOUNDS = (
+    *("bond_deviation", "intermolecular_distance", "largest_force", "temperature_ratio"),
+    *("energy_change", "equipartition", "rdf_error", "uncertainty"),
+)
 
 
 class JsonRecord(Config):
@@ -107,5 +112,18 @@ def is_unchanged(key: str, value: Any, start: Start) -> bool:
     """Return whether a setting is that of the start; of a file that is there the content counts."""
     if key in start.contents and Path(str(value)).is_file():
         return sha256_of_file(Path(str(value))) == start.contents[key]
-    plain = value.model_dump() if isinstance(value, Config) else value
-    return bool(plain == start.settings.get(key))
+    return not differences(key, value, start)
+
+
+def differences(key: str, value: Any, start: Start) -> dict[str, tuple[Any, Any]]:
+    """Return what differs from the start in a setting, by its name: before and now."""
+    before = start.settings.get(key)
+    if not isinstance(value, Config) or not isinstance(before, dict):
+        return {} if value == before else {key: (before, value)}
+    found = {}
+    for name, now in value.model_dump().items():
+        was = before.get(name)
+        is_free = name == "rewinds" or (name in FREE_BOUNDS and bool(now) == bool(was))
+        if now != was and not is_free:
+            found[f"{key}.{name}"] = (was, now)
+    return found

@@ -117,6 +117,11 @@ def _start(
     config: SimulateConfig, artefact: Artefact, folder: RunFolder, *, overwrite: bool
 ) -> Run:
     """Build the system, then make the run folder with step 0 in it."""
+    if folder.record.exists() and not overwrite:
+        raise InputError(
+            f"output '{folder.path}' exists and holds a run: --resume or --restart auto goes on "
+            "with it, --overwrite deletes it, another -o leaves it alone"
+        )
     inputs = [artefact.path, *files_of(config).values()]
     refuse_existing(folder.path, overwrite=overwrite, inputs=inputs)
     if folder.path.exists() and any(folder.path.iterdir()) and not folder.record.exists():
@@ -159,11 +164,14 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     append = step > 0
     if append:
         cut_tables(folder, config, step, has_molecules=molecular.independent_molecules)
-    cut_alarms(folder.alarms, step, rewinds)
+    # From step 0 on everything is looked at again.
+    cut_alarms(folder.alarms, step if append else -1, rewinds)
     forget_later_states(folder, step)
     segments = _next_segments(config, folder, record.segments, step)
     write_yaml(folder.config, config.model_dump())
     write_record(folder, step, segments)
+    if not is_rewinding:
+        show_note(f"going on from step {step} of {config.steps}")
     if is_rewinding:
         draw_velocities(simulation, molecular, config, seed)
         write_checkpoint(simulation, folder, segments)

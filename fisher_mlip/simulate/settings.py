@@ -9,7 +9,7 @@ from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.products import sha256_of_file
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.inner import OPLS
-from fisher_mlip.simulate.records import Reference, is_unchanged, names_file
+from fisher_mlip.simulate.records import Reference, differences, is_unchanged, names_file
 
 # No integrator follows a bond vibration with steps longer than this, fs.
 LONGEST_TIMESTEP = 10.0
@@ -206,9 +206,11 @@ def check_resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) 
     for name, before in reference.start.settings.items():
         now = getattr(config, name, None)
         if not is_unchanged(name, now, reference.start):
+            changed = differences(name, now, reference.start) or {name: (before, now)}
+            what, (was, wanted) = next(iter(changed.items()))
             raise InputError(
-                f"'{folder.path}' was run with {name} {before!r}, resumed with {now!r}: only more "
-                "steps may be asked for"
+                f"'{folder.path}' was run with {what} {was!r}, resumed with {wanted!r}: a resume "
+                "may ask for more steps, another on_alarm, and other bounds of the watch"
             )
     asked = read_config(folder.config, SimulateConfig).steps
     if config.steps < asked:

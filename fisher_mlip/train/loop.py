@@ -36,7 +36,7 @@ from fisher_mlip.train.module import ForceMatching
 from fisher_mlip.train.normalization import element_shifts, normalize_network
 from fisher_mlip.train.order import ORDER_NAME, TrainingOrder
 from fisher_mlip.train.record import TrainingRecord
-from fisher_mlip.train.resume import prepare_output, training_identity
+from fisher_mlip.train.resume import is_spent, prepare_output, training_identity
 
 
 def train_model(
@@ -57,7 +57,7 @@ def train_model(
         training: frames with energies, forces or both (eV, Å).
         validation: frames that choose the best epoch.
         output: folder; gets the checkpoint, the curve, and the state to resume from.
-        resume: go on from that state.
+        resume: go on from that state; a training whose budget is spent is left as it is.
         overwrite: replace a training in `output`.
         order: what the training was asked for, kept in `output` for the one who resumes it.
         show: called with each epoch's row and the used part of the budget; not with the row of an
@@ -79,6 +79,8 @@ def train_model(
         state = prepare_output(
             output, identity, max_epochs=config.max_epochs, resume=resume, overwrite=overwrite
         )
+        if state is not None and is_spent(config, output):
+            return load_checkpoint(output)
         if order is not None:
             write_yaml(output / ORDER_NAME, order.model_dump(mode="json"))
         record = TrainingRecord(output, config, checkpoint, interruption, identity, show)

@@ -6,9 +6,9 @@ from fisher_mlip.config import TrainConfig
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.model.checkpoint import CONFIG_NAME, METRICS_NAME, WEIGHTS_NAME
-from fisher_mlip.products import SUMMARY_NAME, refuse_existing
+from fisher_mlip.products import SUMMARY_NAME, read_json, refuse_existing
 from fisher_mlip.train.checkpoint_io import SafetensorsIO
-from fisher_mlip.train.curve import CURVE_NAME, PICTURE_NAME
+from fisher_mlip.train.curve import CURVE_NAME, PICTURE_NAME, read_curve
 from fisher_mlip.train.order import ORDER_NAME
 from fisher_mlip.train.record import STATE_NAME
 
@@ -59,6 +59,22 @@ def prepare_output(
     for name in OWN_FILES:
         (output / name).unlink(missing_ok=True)
     return None
+
+
+def is_spent(config: TrainConfig, output: Path) -> bool:
+    """Return whether a training has ended by its budget, so that a resume has nothing left to do.
+
+    Args:
+        config: with the budget that is asked for now.
+        output: its folder.
+    """
+    if not (output / SUMMARY_NAME).is_file() or not (output / STATE_NAME).is_file():
+        return False
+    rows = read_curve(output / CURVE_NAME)
+    if read_json(output / SUMMARY_NAME).get("status") != "finished" or not rows:
+        return False
+    is_late = config.max_seconds > 0.0 and rows[-1].seconds >= config.max_seconds
+    return is_late or rows[-1].epoch >= config.max_epochs
 
 
 def refuse_other_training(state: Path, identity: dict[str, str], max_epochs: int) -> None:

@@ -49,7 +49,7 @@ class InstabilityWatch(RowReporter):
     interval of a ledger that asks for them anyway.
 
     Args:
-        folder: where the files go.
+        folder: where the files go; made if it is not there.
         interval: steps between looks.
         criteria: what is measured; None: `standard_criteria` of the simulation's topology.
         action: `warn`, `stop`, or `rewind` (stops too; who drives the simulation rewinds it).
@@ -82,6 +82,7 @@ class InstabilityWatch(RowReporter):
         notify: Callable[[str], None] | None = None,
     ) -> None:
         self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
         super().__init__(self._folder / FILE, interval, append=append)
         self._criteria = None if criteria is None else list(criteria)
         self._action: Action = action

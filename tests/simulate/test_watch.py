@@ -198,6 +198,31 @@ def test_a_run_that_was_stopped_may_go_on_with_a_warning(
     _assert_same(run, tmp_path / "whole")
 
 
+def test_an_alarm_at_the_start_is_one_alarm_however_often_it_is_resumed(
+    artefact: Artefact, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Bounds may be wider then, as long as the same things are measured."""
+    watch = WatchConfig(interval=2, largest_force=1e-3)
+    config = _config(artefact, watch=watch, on_alarm="rewind", steps=8)
+    run = tmp_path / "run"
+    assert run_simulation(config, run).status == "alarm"
+    assert "not rewound from step 0: no state is before it" in capfd.readouterr().err
+    for _ in range(2):
+        assert run_simulation(config, run, resume=True).status == "alarm"
+    (alarm,) = read_alarms(run / "alarms.csv")
+    assert (alarm.step, alarm.criterion) == (0, "largest force")
+    assert "going on from step 0 of 8" in capfd.readouterr().err
+    with pytest.raises(InputError, match=r"with watch.interval 2, resumed with 3: a resume"):
+        other = config.model_copy(update={"watch": watch.changed(interval=3)})
+        run_simulation(other, run, resume=True)
+    with pytest.raises(InputError, match=r"with watch.largest_force 0.001, resumed with 0"):
+        unwatched = config.model_copy(update={"watch": watch.changed(largest_force=0.0)})
+        run_simulation(unwatched, run, resume=True)
+    wider = config.model_copy(update={"watch": watch.changed(largest_force=1e3)})
+    assert run_simulation(wider, run, resume=True).status == "finished"
+    assert not (run / "alarms.csv").exists()
+
+
 @pytest.fixture(scope="module")
 def rewound(
     artefact: Artefact, tmp_path_factory: pytest.TempPathFactory
