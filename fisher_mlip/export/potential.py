@@ -123,7 +123,7 @@ class ArtefactPotential:
         if self.artefact.manifest.sampled_heads == 0:
             raise InputError(
                 f"expected a model with sampled heads to tell its uncertainty, found "
-                f"'{self.artefact.path}' without: finetune makes them"
+                f"'{self.artefact.path}' without: finetune gives them to a head that it chooses"
             )
         x, box = self._tensors(positions, cell)
         if not self._module.can_list(x):
