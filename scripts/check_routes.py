@@ -6,7 +6,6 @@ the milliseconds of a call with the neighbor list kept.
 """
 
 import argparse
-import copy
 import json
 import os
 import tempfile
@@ -27,7 +26,7 @@ from fisher_mlip.export import Artefact, FisherCalculator, write_artefact
 from fisher_mlip.export.compiling import CompilingError, add_compiled
 from fisher_mlip.export.potential import KernelChoice
 from fisher_mlip.model import Checkpoint, build_graph, evaluate, load_checkpoint
-from fisher_mlip.model.checkpoint import torch_dtype
+from fisher_mlip.model.checkpoint import network_in
 from fisher_mlip.simulate.engine import box_vectors, context_forces
 from fisher_mlip.simulate.systems import MolecularSystem, build_molecular_system
 from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM, NM_PER_ANGSTROM
@@ -86,7 +85,7 @@ def ways(
     """Yield a name, and what returns forces in eV/Å, of each way; the eager model comes first."""
     numbers = np.array([atom.element.atomic_number for atom in liquid.topology.atoms()])
     frame = Frame(numbers, liquid.positions, liquid.cell, np.ones(3, dtype=bool))
-    network = copy.deepcopy(checkpoint.network).to(torch_dtype(artefact.manifest.dtype))
+    network = network_in(checkpoint, artefact.manifest.dtype)
     network.requires_grad_(False)
     graph = build_graph(frame, checkpoint.config.elements, network.cutoff)
     yield "eager", lambda: np.asarray(evaluate(network, graph).forces.numpy())
