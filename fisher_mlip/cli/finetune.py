@@ -45,9 +45,7 @@ def finetune(
     data: Annotated[Path, typer.Argument(help="Frames with forces (extended XYZ, .npz).")],
     held_out: Annotated[
         Path | None,
-        typer.Option(
-            help="Frames that only judge; default: a part of DATA, or those of before with --update."
-        ),
+        typer.Option(help="Frames that only judge; default: a part of DATA. Not with --update."),
     ] = None,
     held_out_fraction: Annotated[
         float, typer.Option(min=0.01, max=0.9, help="Part of DATA held out without --held-out.")
