@@ -77,5 +77,21 @@ def atomic_degrees_of_freedom(masses: FloatArray, momentum_groups: IntArray | No
     return np.asarray(freedom * (1.0 - masses / group_masses[momentum_groups]))
 
 
+def constrained_freedom(system: System, masses: FloatArray) -> FloatArray:
+    """Return the degrees of freedom that a System's constraints take from each atom, (n_atoms,).
+
+    A constraint takes one: the motion of two atoms against each other, of whose kinetic energy the
+    lighter one has the larger part, m_j / (m_i + m_j) for atom i.
+    """
+    taken = np.zeros(len(masses))
+    for index in range(system.getNumConstraints()):
+        i, j, _ = system.getConstraintParameters(index)
+        both = masses[i] + masses[j]
+        if both > 0.0:
+            taken[i] += masses[j] / both
+            taken[j] += masses[i] / both
+    return taken
+
+
 def _values(quantity: Any) -> FloatArray:
     return np.array(quantity.value_in_unit_system(unit.md_unit_system), dtype=np.float64)

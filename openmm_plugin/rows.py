@@ -26,6 +26,8 @@ class RowReporter(ABC):
     """
 
     def __init__(self, file: str | Path, interval: int, *, append: bool = False) -> None:
+        if interval < 1 or int(interval) != interval:
+            raise InputError(f"expected a whole number of steps between rows, found {interval}")
         self._interval = int(interval)
         self._path = Path(file)
         self._starts = not append

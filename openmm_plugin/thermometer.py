@@ -11,6 +11,7 @@ from openmm_plugin.kinetics import (
     FloatArray,
     IntArray,
     atomic_degrees_of_freedom,
+    constrained_freedom,
     kinetic_energies,
     on_step_velocities,
     particle_masses,
@@ -42,7 +43,7 @@ class Thermometer:
     Args:
         simulation: whose masses, elements and integrator do not change.
         momentum_groups: (n_atoms,), groups of atoms whose total momentum is zero and stays so.
-            None: three degrees of freedom for every atom.
+            None: three degrees of freedom for every atom. Constraints take one each.
 
     Attributes:
         symbols: the elements, in alphabetical order.
@@ -57,6 +58,7 @@ class Thermometer:
         self.masses = particle_masses(simulation.system)
         self._integrator = simulation.integrator
         freedom = atomic_degrees_of_freedom(self.masses, momentum_groups)
+        freedom = freedom - constrained_freedom(simulation.system, self.masses)
         self.degrees_of_freedom = float(freedom.sum())
         self._members = [names == symbol for symbol in self.symbols]
         self._freedom_by_element = [float(freedom[members].sum()) for members in self._members]

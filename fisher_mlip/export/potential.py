@@ -16,6 +16,8 @@ from fisher_mlip.export.torchscript import unoptimized
 
 KernelChoice = Literal["auto", "torchscript", "compiled"]
 
+LARGEST_BOX = 1e6  # Å
+
 
 class ArtefactPotential:
     """Energies, forces and stresses of fixed atoms, with a neighbor list kept between calls.
@@ -166,7 +168,9 @@ class ArtefactPotential:
                 raise InputError("expected no cell for a potential that is not periodic, found one")
             return x, torch.zeros((3, 3), dtype=torch.float64)
         box = torch.tensor(np.zeros(0) if cell is None else np.asarray(cell, dtype=np.float64))
-        if box.shape != (3, 3) or not abs(float(torch.linalg.det(box))) > 1e-6:
+        is_box = box.shape == (3, 3) and bool((box.abs() < LARGEST_BOX).all())
+        # Written so that a NaN fails.
+        if not is_box or not abs(float(torch.linalg.det(box))) > 1e-6:
             found = "none" if cell is None else np.asarray(cell).tolist()
             raise InputError(f"expected a cell (3, 3) with a volume, Å, found {found}")
         return x, box

@@ -48,7 +48,10 @@ def read_state(folder: RunFolder) -> State:
         InputError: it is missing or cannot be read.
     """
     try:
-        return XmlSerializer.deserialize(folder.state.read_text())
+        found = XmlSerializer.deserialize(folder.state.read_text())
+        if not isinstance(found, State):
+            raise ValueError(f"a {type(found).__name__}")
+        return found
     except (OSError, OpenMMException, ValueError) as failure:
         raise InputError(f"expected a state in '{folder.state}', found: {failure}") from failure
 

@@ -54,7 +54,10 @@ def read_rewinds(folder: RunFolder) -> RewindRecord:
     """Return the rewinds of a run; none where nothing was written."""
     if not folder.rewinds.exists():
         return RewindRecord()
-    return RewindRecord.read(folder.rewinds)
+    record = RewindRecord.read(folder.rewinds)
+    if record.is_pending and not record.rewinds:
+        raise InputError(f"expected rewinds in '{folder.rewinds}', found one pending and none")
+    return record
 
 
 def seed_of(config: SimulateConfig, rewinds: int) -> int:
@@ -115,6 +118,10 @@ def place_pending(folder: RunFolder) -> bool:
     if not record.is_pending:
         return False
     step = record.rewinds[-1].step
+    if not _good_state(folder, step).is_file():
+        raise InputError(
+            f"expected the state '{_good_state(folder, step)}' to rewind to, found none"
+        )
     _link(_good_state(folder, step), folder.state)
     return True
 
@@ -158,13 +165,25 @@ def read_memory(folder: RunFolder, step: int) -> dict[str, Any]:
             f"expected the watch's memory of step {step} in '{folder.watch_memory}', found "
             f"{', '.join(memories) or 'none'}: start the run anew"
         )
-    return dict(memories[str(step)])
+    memory = memories[str(step)]
+    keys = {"raised": list, "criteria": dict}
+    if not isinstance(memory, dict) or any(
+        not isinstance(memory.get(key), kind) for key, kind in keys.items()
+    ):
+        raise InputError(
+            f"expected 'raised' and 'criteria' for step {step} in '{folder.watch_memory}', found "
+            "others: start the run anew"
+        )
+    return memory
 
 
 def _memories(folder: RunFolder) -> dict[str, Any]:
     if not folder.watch_memory.exists():
         return {}
-    return dict(read_json(folder.watch_memory, ["memories"])["memories"])
+    memories = read_json(folder.watch_memory, ["memories"])["memories"]
+    if not isinstance(memories, dict) or not all(key.isdigit() for key in memories):
+        raise InputError(f"expected memories by step in '{folder.watch_memory}', found others")
+    return memories
 
 
 def _good_state(folder: RunFolder, step: int) -> Path:

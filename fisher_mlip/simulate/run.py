@@ -40,6 +40,7 @@ from fisher_mlip.simulate.rewinding import (
     forget_later_states,
     keep_good_state,
     place_pending,
+    read_memory,
     read_rewinds,
     seed_of,
 )
@@ -162,6 +163,9 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     simulation.context.setState(state)
     choose_threads(simulation, record.torch_threads)
     append = step > 0
+    if append and config.watch.enabled:
+        # Before anything is cut: what cannot be gone on with is left as it is.
+        read_memory(folder, step)
     if append:
         cut_tables(folder, config, step, has_molecules=molecular.independent_molecules)
     # From step 0 on everything is looked at again.
@@ -170,8 +174,6 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     segments = _next_segments(config, folder, record.segments, step)
     write_yaml(folder.config, config.model_dump())
     write_record(folder, step, segments)
-    if not is_rewinding:
-        show_note(f"going on from step {step} of {config.steps}")
     if is_rewinding:
         draw_velocities(simulation, molecular, config, seed)
         write_checkpoint(simulation, folder, segments)
@@ -184,6 +186,8 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     reporters = attach_reporters(
         simulation, molecular, artefact, config, folder, segment, append=append
     )
+    if not is_rewinding:
+        show_note(f"going on from step {step} of {config.steps}")
     identity = folder_identity(folder.path)
     return Run(config, folder, identity, molecular, simulation, reporters, segments, seed)
 

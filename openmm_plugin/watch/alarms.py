@@ -55,6 +55,8 @@ class Alarm:
         """Return the alarm of a row; KeyError, TypeError or ValueError where it is none."""
         numbers: dict[str, Any] = {"step": int, "rewinds": int}
         numbers |= dict.fromkeys(("time_ps", "value", "threshold"), float)
+        if row["frames"] != Path(row["frames"]).name:
+            raise ValueError(f"a plain name of frames: '{row['frames']}'")
         return cls(**{f.name: numbers.get(f.name, str)(row[f.name]) for f in fields(cls)})
 
 

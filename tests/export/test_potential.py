@@ -167,6 +167,8 @@ def test_what_does_not_fit_is_refused(artefact: Artefact, tmp_path: Path) -> Non
         (lambda: of_box.energy_and_forces(x[:5], cell), r"expected positions of \(27, 3\)"),
         (lambda: of_box.energy_and_forces(x), "expected a cell"),
         (lambda: of_box.energy_and_forces(x, np.zeros((3, 3))), r"with a volume.*\[\[0.0, 0.0"),
+        (lambda: of_box.energy_and_forces(x, np.diag([np.inf, 9.0, 9.0])), "with a volume"),
+        (lambda: of_box.energy_and_forces(x, np.diag([1e30, 9.0, 9.0])), "with a volume"),
         (lambda: of_open.energy_and_forces(x, cell), "expected no cell"),
         (lambda: of_open.energy_forces_stress(x, cell), "expected a periodic potential"),
         (lambda: of_box.force_uncertainty(x, cell), "sampled heads"),

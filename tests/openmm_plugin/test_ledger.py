@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import openmm
+import openmm.app
 import pytest
 from openmm.app import Simulation
 
 from fisher_mlip.data.ethanol import ethanol_positions, ethanol_topology
-from fisher_mlip.errors import UnstableRunError
+from fisher_mlip.errors import InputError, UnstableRunError
 from fisher_mlip.export import Artefact
 from fisher_mlip.units import BOLTZMANN_KJ_PER_MOL_K
 from openmm_plugin import LedgerReporter, torch_force
@@ -160,3 +161,35 @@ def test_a_heat_bath_is_not_asked_before_it_has_made_a_step(
     conserved = rows[:, columns.index("Conserved Energy (kJ/mole)")]
     assert np.isnan(conserved).tolist() == [True, False, False, False]
     assert np.isfinite(rows[-1, columns.index("Drift (meV/atom/ps)")])
+
+
+def test_constraints_take_degrees_of_freedom(tmp_path: Path) -> None:
+    """Rigid waters: the temperature is that of OpenMM."""
+    field = openmm.app.ForceField("tip3p.xml")
+    model = openmm.app.Modeller(openmm.app.Topology(), [])
+    model.addSolvent(field, numAdded=20)
+    system = field.createSystem(model.topology, rigidWater=True)
+    simulation = Simulation(
+        model.topology,
+        system,
+        openmm.LangevinMiddleIntegrator(300.0, 1.0, 0.002),
+        openmm.Platform.getPlatformByName("Reference"),
+    )
+    simulation.context.setPositions(model.positions)
+    simulation.context.setVelocitiesToTemperature(300.0, 1)
+    simulation.reporters.append(LedgerReporter(tmp_path / "ledger.csv", 2))
+    theirs = openmm.app.StateDataReporter(str(tmp_path / "openmm.csv"), 2, temperature=True)
+    simulation.reporters.append(theirs)
+    simulation.step(4)
+    columns, rows = read_rows(tmp_path / "ledger.csv")
+    expected = np.loadtxt(tmp_path / "openmm.csv", ndmin=1)
+    # OpenMM takes the three of the momentum too, where a System has a CMMotionRemover.
+    freedom = 20 * 9 - 20 * 3
+    found = rows[1:, columns.index("Temperature (K)")]
+    np.testing.assert_allclose(found * freedom / (freedom - 3), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("interval", [0, -5, 2.5])
+def test_an_interval_is_a_whole_number_of_steps(interval: float, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="whole number of steps"):
+        LedgerReporter(tmp_path / "ledger.csv", interval)  # type: ignore[arg-type]

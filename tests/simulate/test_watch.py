@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import shutil
 import signal
 import subprocess
 import sys
@@ -316,6 +317,51 @@ def test_a_real_kill_in_the_middle_of_a_rewind_loses_nothing(
     assert read_json(run / "rewinds.json")["is_pending"]
     run_simulation(config, run, resume=True)
     _assert_same(run, whole)
+
+
+@pytest.fixture(scope="module")
+def forty_steps(artefact: Artefact, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of forty steps, to be copied and damaged."""
+    run = tmp_path_factory.mktemp("forty") / "run"
+    run_simulation(_config(artefact, checkpoint_interval=20), run)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("watch.json", '{"memories": {"40": {}}}', "expected 'raised' and 'criteria'"),
+        ("watch.json", '{"memories": [1]}', "expected memories by step"),
+        ("watch.json", "{", "expected JSON"),
+        ("rewinds.json", '{"rewinds": [], "is_pending": true}', "one pending and none"),
+        (
+            "rewinds.json",
+            '{"rewinds": [{"criterion": "x", "alarm_step": 9, "step": 3}], "is_pending": true}',
+            "to rewind to, found none",
+        ),
+        ("state.xml", "", "expected a state in"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_told_and_left_as_it_is(
+    name: str, content: str, told: str, artefact: Artefact, forty_steps: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(forty_steps, tmp_path / "run")
+    (run / name).write_text(content or openmm.XmlSerializer.serialize(openmm.System()))
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    with pytest.raises(InputError, match=told):
+        run_simulation(_config(artefact, checkpoint_interval=20, steps=60), run, resume=True)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
+def test_alarms_name_no_files_elsewhere(tmp_path: Path) -> None:
+    """A resume deletes the frames of alarms that it cuts."""
+    path = tmp_path / "alarms.csv"
+    path.write_text(
+        "step,time_ps,criterion,value,threshold,unit,where,action,frames,rewinds\n"
+        "9,0.1,force,2.0,1.0,eV,atom 1,warn,../summary.json,0\n"
+    )
+    with pytest.raises(InputError, match="a plain name of frames"):
+        read_alarms(path)
 
 
 def test_the_command_stops_with_4_and_takes_bounds_from_the_file(
