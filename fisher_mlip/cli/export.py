@@ -1,6 +1,5 @@
 """`fisher-mlip export`."""
 
-import copy
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +13,7 @@ from fisher_mlip.cli.options import Precision
 from fisher_mlip.config import DtypeName
 
 if TYPE_CHECKING:
+    from fisher_mlip.data import Frame
     from fisher_mlip.export.parity import Parity
 
 
@@ -74,8 +74,6 @@ def export(
 
     Example: fisher-mlip export runs/finetuned --dtype float64 -o runs/exported
     """
-    from fisher_mlip.data import read_frames
-    from fisher_mlip.data.places import require_places
     from fisher_mlip.export import parity as sameness
     from fisher_mlip.export.artefact import write_artefact
     from fisher_mlip.export.trial import compile_apart
@@ -85,13 +83,12 @@ def export(
     loaded = load_checkpoint(checkpoint)
     of_compiled, why_not = None, "not asked for"
     folder = output or sibling(checkpoint, target.value)
-    own = list(read_frames(frames)) if frames is not None else []
-    require_places(own)
+    own = _usable_frames(frames)
     checked = [*sameness.probe_frames(loaded.config.elements, seed), *own]
     with whole_folder(folder, overwrite=overwrite, inputs=[checkpoint, frames]) as partial:
         progress_console.print(f"parity on {len(checked)} frames")
         artefact = write_artefact(partial, loaded, dtype.value if dtype else None)
-        parity = sameness.compare(artefact, copy.deepcopy(loaded), checked)
+        parity = sameness.compare(artefact, loaded, checked)
         sameness.require_parity(parity)
         if compiled:
             progress_console.print("compiling: some minutes; --no-compile leaves it out")
@@ -115,6 +112,16 @@ def export(
         names = sorted(path.name for path in partial.iterdir())
     _print_parity(parity, of_compiled, why_not, artefact.manifest.dtype)
     wrote(*(folder / name for name in names))
+
+
+def _usable_frames(path: Path | None) -> "list[Frame]":
+    """Read the user's frames, and refuse those that nothing can be evaluated on."""
+    from fisher_mlip.data import read_frames
+    from fisher_mlip.data.places import require_places
+
+    frames = list(read_frames(path)) if path is not None else []
+    require_places(frames)
+    return frames
 
 
 def _print_parity(

@@ -85,14 +85,13 @@ def finetune(
     judging = judge_weights(network, held_out, elements)
     label_weights = options.label_weights or LabelWeights()
     require_labels(training, label_weights)
-    virials = label_weights.virial > 0.0
     sums = [
         accumulate(
             network,
             replace(frames, reference_energies=config.reference_energies),
             elements,
             weights=frame_weights,
-            virials=virials,
+            virials=label_weights.virial > 0.0,
             advance=advance,
         )
         for frames, frame_weights in ((training, weights), (held_out, judging))
@@ -114,11 +113,15 @@ def finetune(
         dtype=dtype or config.dtype,
         label_weights=label_weights,
     )
-    solution = solve_all(checkpoint, network, gram, along, options)
+    return _judged(solve_all(checkpoint, network, gram, along, options), checkpoint, held_out)
+
+
+def _judged(solution: Solution, base: Checkpoint, held_out: Frames) -> Solution:
+    """Add what the held-out frames say of both models, each frame counted alike."""
     return replace(
         solution,
-        held_out_errors=_errors(checkpoint, solution.checkpoint, held_out),
-        held_out_pressures=_pressures(checkpoint, solution.checkpoint, held_out),
+        held_out_errors=_errors(base, solution.checkpoint, held_out),
+        held_out_pressures=_pressures(base, solution.checkpoint, held_out),
     )
 
 

@@ -69,7 +69,9 @@ def test_the_repulsive_core_is_exported(
     one = ethanol_frames[0]
     squeezed = Frame(one.atomic_numbers, 0.7 * one.positions)
     require_parity(compare(exported, copy.deepcopy(fitted_checkpoint), [squeezed]))
-    coreless = copy.deepcopy(fitted_checkpoint)
+    without = fitted_checkpoint.config.model.model_copy(update={"repulsion": False})
+    config = fitted_checkpoint.config.model_copy(update={"model": without})
+    coreless = Checkpoint(copy.deepcopy(fitted_checkpoint.network), config)
     coreless.network.repulsion = None
     with pytest.raises(InputError, match="is not the eager one"):
         require_parity(compare(exported, coreless, [squeezed]))
