@@ -23,7 +23,7 @@ from openmm import unit
 from fisher_mlip.config import DtypeName, SimulateConfig
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.export import Artefact, FisherCalculator, write_artefact
-from fisher_mlip.export.compiling import CompilingError, add_compiled
+from fisher_mlip.export.compiling import CompilingError, add_compiled, why_not_compiled
 from fisher_mlip.export.potential import KernelChoice
 from fisher_mlip.model import Checkpoint, build_graph, evaluate, load_checkpoint
 from fisher_mlip.model.checkpoint import network_in
@@ -89,7 +89,8 @@ def ways(
     network.requires_grad_(False)
     graph = build_graph(frame, checkpoint.config.elements, network.cutoff)
     yield "eager", lambda: np.asarray(evaluate(network, graph).forces.numpy())
-    for kernel in KERNELS:
+    lacking = why_not_compiled(artefact.path.parent, artefact.manifest)
+    for kernel in KERNELS[:1] if lacking else KERNELS:
         atoms = Atoms(numbers, frame.positions, cell=frame.cell, pbc=True)
         atoms.calc = FisherCalculator(artefact, kernel=kernel)
         yield f"ASE ({kernel})", lambda a=atoms: forces_in_ase(a)

@@ -23,8 +23,8 @@ from fisher_mlip.certificate.rows import Certificate, Row, Verdict
 from fisher_mlip.certificate.symmetry import reordering_rows, symmetry_rows
 from fisher_mlip.certificate.tolerances import TOLERANCES
 from fisher_mlip.certificate.virial import virial_rows
-from fisher_mlip.data.frames import Frame
-from fisher_mlip.data.places import require_places
+from fisher_mlip.data.checks import check_structures
+from fisher_mlip.data.frames import Frame, Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.export.certification import compiled_hash, content_hash
@@ -291,7 +291,7 @@ def _check_inputs(
     artefact: Artefact, frames: Sequence[Frame], checkpoint: Checkpoint | None
 ) -> None:
     known = artefact.manifest.elements
-    require_places(frames)
+    check_structures(Frames(tuple(frames), source="the frames"), trust_units=True)
     for index, frame in enumerate(frames):
         unknown = sorted({int(z) for z in frame.atomic_numbers} - set(known))
         if unknown:

@@ -117,11 +117,13 @@ def export(
 def _usable_frames(path: Path | None) -> "list[Frame]":
     """Read the user's frames, and refuse those that nothing can be evaluated on."""
     from fisher_mlip.data import read_frames
-    from fisher_mlip.data.places import require_places
+    from fisher_mlip.data.checks import check_structures
 
-    frames = list(read_frames(path)) if path is not None else []
-    require_places(frames)
-    return frames
+    if path is None:
+        return []
+    frames = read_frames(path)
+    check_structures(frames, trust_units=True)
+    return list(frames)
 
 
 def _print_parity(

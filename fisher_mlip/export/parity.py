@@ -101,7 +101,7 @@ def add_compiled_if_same(
 
     Args:
         artefact: as written by `write_artefact`.
-        checkpoint: that it was made from; its network takes the artefact's dtype.
+        checkpoint: that it was made from.
         frames: that the compiled kernel is compared on.
 
     Returns:

@@ -158,11 +158,9 @@ def _is_rewound(run: Run, criterion: str) -> bool:
     config, step = run.config, run.simulation.currentStep
     if config.on_alarm != "rewind":
         return False
-    if not plan_rewind(run.folder, step, criterion, config):
-        made = len(read_rewinds(run.folder).rewinds)
-        spent = made >= config.watch.rewinds
-        why = f"{made} rewinds were made, as many as may be" if spent else "no state is before it"
-        show_note(f"not rewound from step {step}: {why}")
+    why_not = plan_rewind(run.folder, step, criterion, config)
+    if why_not:
+        show_note(f"not rewound from step {step}: {why_not}")
         return False
     rewinds = read_rewinds(run.folder).rewinds
     show_note(

@@ -88,8 +88,8 @@ def good_steps(folder: RunFolder) -> list[int]:
     )
 
 
-def plan_rewind(folder: RunFolder, step: int, criterion: str, config: SimulateConfig) -> bool:
-    """Write down that the run is to be rewound; False where that is not allowed or not possible.
+def plan_rewind(folder: RunFolder, step: int, criterion: str, config: SimulateConfig) -> str:
+    """Write down that the run is to be rewound; return in words why it cannot be, "" if it can.
 
     Args:
         folder: of the run.
@@ -101,15 +101,17 @@ def plan_rewind(folder: RunFolder, step: int, criterion: str, config: SimulateCo
     good = [kept for kept in good_steps(folder) if kept <= step - config.watch.margin]
     # A run that cannot be as old as the margin has its start only.
     good = good or [kept for kept in good_steps(folder) if kept < step][:1]
-    if len(record.rewinds) >= config.watch.rewinds or not good:
-        return False
+    if len(record.rewinds) >= config.watch.rewinds:
+        return f"{len(record.rewinds)} rewinds were made, as many as may be"
+    if not good:
+        return "no state is before it"
     # The state of the last rewind was no good: the one before it, if there is one.
     last = record.rewinds[-1].step if record.rewinds else -1
     older = [kept for kept in good if kept < last]
     target = older[-1] if good[-1] == last and older else good[-1]
     rewind = Rewind(criterion=criterion, alarm_step=step, step=target)
     _write(folder, RewindRecord(rewinds=[*record.rewinds, rewind], is_pending=True))
-    return True
+    return ""
 
 
 def place_pending(folder: RunFolder) -> bool:
@@ -118,11 +120,10 @@ def place_pending(folder: RunFolder) -> bool:
     if not record.is_pending:
         return False
     step = record.rewinds[-1].step
-    if not _good_state(folder, step).is_file():
-        raise InputError(
-            f"expected the state '{_good_state(folder, step)}' to rewind to, found none"
-        )
-    _link(_good_state(folder, step), folder.state)
+    good = _good_state(folder, step)
+    if not good.is_file():
+        raise InputError(f"expected the state '{good}' to rewind to, found none")
+    _link(good, folder.state)
     return True
 
 

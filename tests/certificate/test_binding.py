@@ -226,8 +226,8 @@ def test_verify_refuses_what_cannot_be_checked(
     nowhere, twice = frame.positions.copy(), frame.positions.copy()
     nowhere[3, 1], twice[5] = np.nan, twice[2]
     for name, positions, message in (
-        ("nan", nowhere, "found others for atom 3 of frame 0"),
-        ("twice", twice, "found atoms 2 and 5 of frame 0 in one place"),
+        ("nan", nowhere, "expected finite numbers as positions of frame 0"),
+        ("twice", twice, "on top of each other, 0.000 Å apart"),
     ):
         path = tmp_path / f"{name}.xyz"
         moved = frame.relabelled(positions=positions, energy=None, forces=None)

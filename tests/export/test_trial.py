@@ -47,7 +47,7 @@ def test_a_process_that_a_fault_ends_leaves_no_kernel(
     fresh: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fault(command: list[str], **kwargs: object) -> subprocess.CompletedProcess[str]:
-        (Path(command[-1]) / "model.pt2").write_bytes(b"half")
+        (Path(command[3]) / "model.pt2").write_bytes(b"half")
         words = ["sh", "-c", "kill -SEGV $$"]
         return subprocess.CompletedProcess(words, subprocess.call(words), "", "")
 

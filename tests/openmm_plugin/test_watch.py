@@ -46,6 +46,7 @@ def test_a_warning_is_written_once_with_the_frames_before(
     springs: MakeSprings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     simulation = flying(springs)
+    tmp_path /= "not yet there"
     simulation.reporters.append(watch(tmp_path, 4.5))
     simulation.step(8)
     columns, rows = read_rows(tmp_path / "watch.csv")

@@ -145,6 +145,9 @@ def test_an_existing_folder_is_not_touched(
     with pytest.raises(InputError, match="did not make"):
         run_simulation(short(), tmp_path, overwrite=True)
     assert (tmp_path / "keep.txt").read_text() == "mine"
+    run_simulation(short(steps=1), tmp_path / "run")
+    with pytest.raises(InputError, match="holds a run: --resume or --restart auto goes on with it"):
+        run_simulation(short(steps=1), tmp_path / "run")
     (tmp_path / "config.yaml").touch()
     with pytest.raises(InputError, match="is no run folder: --overwrite does not delete it"):
         run_simulation(short(), tmp_path, overwrite=True)

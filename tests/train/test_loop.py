@@ -148,6 +148,12 @@ def test_a_time_limit_ends_within_an_epoch_and_anneals(
     assert 1.0 <= trained.metrics["seconds"] < 10.0
     assert rows[-1].learning_rate == pytest.approx(1e-5, rel=1e-6)
     assert rows[-1].epoch < 100_000
+    before = {path.name: path.read_bytes() for path in (tmp_path / "base").iterdir()}
+    again = train_model(config, *parts, tmp_path / "base", resume=True)
+    assert again.metrics == trained.metrics
+    assert {path.name: path.read_bytes() for path in (tmp_path / "base").iterdir()} == before
+    longer = train_model(config.changed(max_seconds=2.0), *parts, tmp_path / "base", resume=True)
+    assert longer.metrics["epochs"] > rows[-1].epoch
 
 
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_best(
