@@ -14,8 +14,17 @@ from fisher_mlip.model.checkpoint import CheckpointConfig
 MODEL_NAME = "model.pt"
 MANIFEST_NAME = "manifest.json"
 CERTIFICATE_NAME = "certificate.json"
+LAMMPS_MODEL_NAME = "model.lmp.pt"
 FORMAT = "fisher-mlip torchforce 1"
-UNITS = {"positions": "nm", "energy": "kJ/mol", "cutoff": "angstrom", "reference_energies": "eV"}
+# The pair style reads this too: lammps_plugin/source/manifest.cpp.
+LAMMPS_FORMAT = "fisher-mlip lammps 1"
+MODEL_NAMES = {FORMAT: MODEL_NAME, LAMMPS_FORMAT: LAMMPS_MODEL_NAME}
+TARGETS = {FORMAT: "torchforce", LAMMPS_FORMAT: "lammps"}
+UNITS = {"cutoff": "angstrom", "reference_energies": "eV"}
+UNITS_OF = {
+    FORMAT: UNITS | {"positions": "nm", "energy": "kJ/mol"},
+    LAMMPS_FORMAT: UNITS | {"positions": "angstrom", "energy": "eV"},
+}
 
 
 class CertifiedConditions(Config):
@@ -85,16 +94,18 @@ def is_manifest(name: str) -> bool:
     return name.endswith(f"/extra/{MANIFEST_NAME}")
 
 
-def make_manifest(config: CheckpointConfig, dtype: DtypeName, weights_hash: str) -> Manifest:
-    """Return the manifest of a checkpoint exported in `dtype`."""
+def make_manifest(
+    config: CheckpointConfig, dtype: DtypeName, weights_hash: str, kind: str = FORMAT
+) -> Manifest:
+    """Return the manifest of a checkpoint exported in `dtype` as an artefact of some format."""
     return Manifest(
-        format=FORMAT,
+        format=kind,
         elements=config.elements,
         cutoff=config.model.cutoff,
         num_iterations=config.model.num_iterations,
         receptive_field=config.model.cutoff * config.model.num_iterations,
         dtype=dtype,
-        units=UNITS,
+        units=UNITS_OF[kind],
         reference_energies=config.reference_energies,
         data_hash=config.data_hash,
         head=config.head,
@@ -108,25 +119,31 @@ def make_manifest(config: CheckpointConfig, dtype: DtypeName, weights_hash: str)
     )
 
 
-def find_model(path: Path) -> Path:
+def find_model(path: Path, kind: str = FORMAT) -> Path:
     """Return the model file that `path` is or holds.
 
     Raises:
         InputError: there is none.
     """
-    model = path / MODEL_NAME if path.is_dir() else path
+    name = MODEL_NAMES[kind]
+    model = path / name if path.is_dir() else path
     if not model.is_file():
-        raise InputError(f"expected an exported model (a folder with {MODEL_NAME}), found '{path}'")
+        others = [other for other in MODEL_NAMES.values() if (path / other).is_file()]
+        found = f"one with {others[0]}" if others else f"'{path}'"
+        raise InputError(
+            f"expected an exported model (a folder with {name}, of 'export --target "
+            f"{TARGETS[kind]}'), found {found}"
+        )
     return model
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read the manifest inside an artefact and check that the file is whole.
+def read_manifest(path: Path, kind: str = FORMAT) -> Manifest:
+    """Read the manifest inside an artefact of some format and check that the file is whole.
 
     Raises:
         InputError: missing, truncated, damaged, or not made by `fisher-mlip export`.
     """
-    model = find_model(path)
+    model = find_model(path, kind)
     try:
         with zipfile.ZipFile(model) as archive:
             damaged = archive.testzip()
@@ -141,6 +158,9 @@ def read_manifest(path: Path) -> Manifest:
     if not text:
         raise InputError(f"'{model}' was not written by 'fisher-mlip export': it has no manifest")
     manifest = parse_config(content, Manifest, f"the manifest of '{model}'")
-    if manifest.format != FORMAT:
-        raise InputError(f"expected format '{FORMAT}' in '{model}', found '{manifest.format}'")
+    if manifest.format != kind:
+        raise InputError(
+            f"expected format '{kind}' (of 'export --target {TARGETS[kind]}') in '{model}', found "
+            f"'{manifest.format}'"
+        )
     return manifest

@@ -99,11 +99,15 @@ class Interaction(torch.nn.Module):
         basis: Tensor,
         envelope: Tensor,
         message_scale: Tensor,
+        n_out: int | None = None,
     ) -> Tensor:
+        """Return the new features of all atoms, or of the first `n_out`."""
         # The radial network has no bias and is multiplied by the envelope, so nothing that an
         # edge contributes survives at the cutoff.
         weights = self.radial(basis) * envelope[:, None]
-        summed = self.product(self.mix_in(nodes), senders, receivers, harmonics, weights)
+        summed = self.product(self.mix_in(nodes), senders, receivers, harmonics, weights, n_out)
+        if n_out is not None:
+            nodes = nodes[:n_out]
         mixed: Tensor = self.gate(
             self.self_connection(nodes) + self.mix_out(summed * message_scale)
         )

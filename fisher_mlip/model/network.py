@@ -106,15 +106,55 @@ class EquivariantNetwork(torch.nn.Module):
         self, species: Tensor, edge_vectors: Tensor, senders: Tensor, receivers: Tensor
     ) -> list[Tensor]:
         """Return the features (n_atoms, irreps) after each layer, then those that are read out."""
-        distances = torch.sqrt((edge_vectors * edge_vectors).sum(dim=1))
-        envelope = smooth_envelope(distances, self.cutoff)
-        basis = bessel_basis(distances, self.cutoff, self.n_basis)
-        harmonics = self.harmonics(edge_vectors)
+        harmonics, basis, envelope = self.edge_functions(edge_vectors)
         nodes = self.embedding(species)
         outputs: list[Tensor] = []
         for layer in self.layers:
             nodes = layer(nodes, senders, receivers, harmonics, basis, envelope, self.message_scale)
             outputs.append(nodes)
+        outputs.append(torch.cat([nodes, self.refine(nodes)], dim=1))
+        return outputs
+
+    def edge_functions(self, edge_vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return harmonics, radial functions and envelope of edge vectors (n_edges, 3), Å."""
+        distances = torch.sqrt((edge_vectors * edge_vectors).sum(dim=1))
+        envelope = smooth_envelope(distances, self.cutoff)
+        basis = bessel_basis(distances, self.cutoff, self.n_basis)
+        return self.harmonics(edge_vectors), basis, envelope
+
+    def nested_features(
+        self,
+        species: Tensor,
+        edge_vectors: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+        atoms_within: list[int],
+        edges_within: list[int],
+    ) -> list[Tensor]:
+        """Return the features of the first atoms alone, each layer over no more than it needs.
+
+        Atoms come in shells: those whose features are wanted, their neighbors, the neighbors of
+        those, and so on; edges in the order of their receivers' shells. What the k-th layer of L
+        makes of an atom L - k shells away reaches no atom that is wanted, and is not made.
+
+        Args: as `layer_features`, and
+            atoms_within: (L + 1,), the number of atoms up to each shell.
+            edges_within: (L,), the number of edges whose receivers are up to each shell.
+
+        Returns:
+            as `layer_features`, of the first `atoms_within[0]` atoms.
+        """
+        harmonics, basis, envelope = self.edge_functions(edge_vectors)
+        nodes = self.embedding(species)
+        wanted = atoms_within[0]
+        outputs: list[Tensor] = []
+        for k, layer in enumerate(self.layers):
+            shell = len(self.layers) - 1 - k
+            m = edges_within[shell]
+            edges = harmonics[:m], basis[:m], envelope[:m]
+            within = atoms_within[shell]
+            nodes = layer(nodes, senders[:m], receivers[:m], *edges, self.message_scale, within)
+            outputs.append(nodes[:wanted])
         outputs.append(torch.cat([nodes, self.refine(nodes)], dim=1))
         return outputs
 
@@ -132,6 +172,21 @@ class EquivariantNetwork(torch.nn.Module):
             head_scale: (), what the head's term is multiplied by; one when None.
         """
         nodes = self.layer_features(species, edge_vectors, senders, receivers)
+        energies = self.read_out(nodes, species, head_scale)
+        if self.repulsion is not None:
+            energies = energies + self.repulsion(species, edge_vectors, senders, receivers)
+        return energies
+
+    def read_out(
+        self, nodes: list[Tensor], species: Tensor, head_scale: Tensor | None = None
+    ) -> Tensor:
+        """Return the energies of features (n_atoms, ...) of every layer, without the repulsion.
+
+        Args:
+            nodes: as `layer_features` returns them.
+            species: (n_atoms,).
+            head_scale: as in `forward`.
+        """
         features = nodes[-1] * self.energy_scale
         # Summing in float64 costs nothing here and keeps a large box from losing its digits.
         energies = (features.double() * self.readout.double()).sum(dim=1)
@@ -140,8 +195,6 @@ class EquivariantNetwork(torch.nn.Module):
             if head_scale is not None:
                 term = term * head_scale
             energies = energies + term
-        if self.repulsion is not None:
-            energies = energies + self.repulsion(species, edge_vectors, senders, receivers)
         return energies + self.shift.double()[species]
 
     def sampled_deviations(
@@ -156,6 +209,11 @@ class EquivariantNetwork(torch.nn.Module):
         if self.samples is None:
             return torch.zeros((species.shape[0], 0), dtype=torch.float64, device=species.device)
         nodes = self.layer_features(species, edge_vectors, senders, receivers)
+        return self.deviations_of(nodes, species)
+
+    def deviations_of(self, nodes: list[Tensor], species: Tensor) -> Tensor:
+        """Return the deviations of sampled heads, which there are, from features of every layer."""
+        assert self.samples is not None
         invariants = nodes[-1] if self.head is None else self.head.invariants(nodes)
         deviations: Tensor = self.samples(invariants, species) * self.energy_scale.double()
         return deviations

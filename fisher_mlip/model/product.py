@@ -98,13 +98,23 @@ class ChannelProduct(torch.nn.Module):
         return torch.cat(out, dim=1)
 
     def forward(
-        self, nodes: Tensor, senders: Tensor, receivers: Tensor, harmonics: Tensor, weights: Tensor
+        self,
+        nodes: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+        harmonics: Tensor,
+        weights: Tensor,
+        n_atoms: int | None = None,
     ) -> Tensor:
-        """Return the messages of all neighbors summed, (n_atoms, message irreps)."""
+        """Return the messages of all neighbors summed, (n_atoms, message irreps).
+
+        Receivers are among the first `n_atoms`, all of them where that is None.
+        """
         sent = self.components(nodes).index_select(0, senders)
         messages = self.couple(sent, self.matrices(harmonics)) * self.path_weights(weights)
+        n_rows = nodes.shape[0] if n_atoms is None else n_atoms
         summed = torch.zeros(
-            (nodes.shape[0], messages.shape[1], messages.shape[2]),
+            (n_rows, messages.shape[1], messages.shape[2]),
             dtype=messages.dtype,
             device=messages.device,
         ).index_add(0, receivers, messages)

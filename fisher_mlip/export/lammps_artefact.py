@@ -1,0 +1,128 @@
+"""The artefact of LAMMPS's pair style: writing it from a checkpoint, loading it, comparing it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fisher_mlip.config import DtypeName
+from fisher_mlip.data.frames import FloatArray, Frame
+from fisher_mlip.export.artefact import weights_hash
+from fisher_mlip.export.lammps_module import LammpsModule
+from fisher_mlip.export.manifest import (
+    LAMMPS_FORMAT,
+    LAMMPS_MODEL_NAME,
+    MANIFEST_NAME,
+    Manifest,
+    find_model,
+    make_manifest,
+    read_manifest,
+)
+from fisher_mlip.export.parity import FORCE_TOLERANCE, Parity
+from fisher_mlip.export.shells import Shells, shells_of_frame
+from fisher_mlip.export.torchscript import load_script, save_script, unoptimized
+from fisher_mlip.model.checkpoint import Checkpoint, network_in
+from fisher_mlip.model.graph import build_graph
+from fisher_mlip.model.potential import evaluate
+from fisher_mlip.products import write_text
+
+
+@dataclass(frozen=True, eq=False)
+class LammpsArtefact:
+    """A model exported for LAMMPS: its file and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    @cached_property
+    def script(self) -> torch.jit.ScriptModule:
+        """The scripted `LammpsModule`, on the CPU."""
+        return load_script(self.path)
+
+    def energies_and_slopes(self, shells: Shells) -> tuple[FloatArray, FloatArray]:
+        """Return energies of the own atoms and slopes of their sum along the edges.
+
+        Args:
+            shells: of a rank.
+
+        Returns:
+            (n_own,) eV and (n_edges, 3) eV/Å.
+        """
+        vectors = torch.tensor(shells.edge_vectors, requires_grad=True)
+        with torch.enable_grad(), unoptimized():
+            energies = self.script(
+                torch.from_numpy(shells.species),
+                vectors,
+                torch.from_numpy(shells.senders),
+                torch.from_numpy(shells.receivers),
+                shells.atoms_within,
+                shells.edges_within,
+            )
+            (slopes,) = torch.autograd.grad(energies.sum(), vectors, materialize_grads=True)
+        return energies.detach().numpy(), slopes.numpy()
+
+
+def load_lammps_artefact(path: Path) -> LammpsArtefact:
+    """Open an artefact: `model.lmp.pt` or the folder that holds it.
+
+    Raises:
+        InputError: missing, truncated, damaged, or not made by `fisher-mlip export`.
+    """
+    model = find_model(Path(path), LAMMPS_FORMAT)
+    return LammpsArtefact(model, read_manifest(model, LAMMPS_FORMAT))
+
+
+def write_lammps_artefact(
+    folder: Path, checkpoint: Checkpoint, dtype: DtypeName | None = None
+) -> LammpsArtefact:
+    """Script a checkpoint's network and write `model.lmp.pt` and `manifest.json` into `folder`.
+
+    Args:
+        folder: an existing folder.
+        checkpoint: the model; it is not changed.
+        dtype: of the exported network; the checkpoint's own when None.
+    """
+    chosen = dtype or checkpoint.config.dtype
+    network = network_in(checkpoint, chosen)
+    network.requires_grad_(False)
+    manifest = make_manifest(checkpoint.config, chosen, weights_hash(network), LAMMPS_FORMAT)
+    text = manifest.model_dump_json(indent=2)
+    path = folder / LAMMPS_MODEL_NAME
+    save_script(LammpsModule(network).eval(), path, {MANIFEST_NAME: text})
+    write_text(folder / MANIFEST_NAME, text + "\n")
+    return load_lammps_artefact(path)
+
+
+def lammps_forces(artefact: LammpsArtefact, frame: Frame) -> tuple[float, FloatArray]:
+    """Return energy (eV, relative to isolated atoms) and forces (eV/Å) as one rank has them."""
+    manifest = artefact.manifest
+    shells = shells_of_frame(
+        frame, manifest.elements, manifest.cutoff, n_layers=manifest.num_iterations
+    )
+    energies, slopes = artefact.energies_and_slopes(shells)
+    forces = np.zeros((frame.n_atoms, 3))
+    np.add.at(forces, shells.owners[shells.receivers], slopes)
+    np.add.at(forces, shells.owners[shells.senders], -slopes)
+    return float(energies.sum()), forces
+
+
+def compare_lammps(
+    artefact: LammpsArtefact, checkpoint: Checkpoint, frames: Sequence[Frame]
+) -> Parity:
+    """Return the differences between the artefact's script and the checkpoint it was made from."""
+    dtype = artefact.manifest.dtype
+    network = network_in(checkpoint, dtype)
+    force, energy, largest = 0.0, 0.0, 0.0
+    for frame in frames:
+        eager = evaluate(network, build_graph(frame, checkpoint.config.elements, network.cutoff))
+        found_energy, found_forces = lammps_forces(artefact, frame)
+        expected = eager.forces.numpy()
+        # np.max keeps a NaN where Python's max would drop it.
+        force = float(np.max([force, np.abs(found_forces - expected).max()]))
+        difference = abs(found_energy - float(eager.energies[0])) / frame.n_atoms
+        energy = float(np.max([energy, difference]))
+        largest = float(np.max([largest, np.abs(expected).max()]))
+    return Parity(len(frames), force, energy, largest, FORCE_TOLERANCE[dtype])

@@ -1,0 +1,1 @@
+"""LAMMPS: an artefact and a system -> input files, and a run folder."""

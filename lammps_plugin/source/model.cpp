@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "model.h"
+
+#include "manifest.h"
+#include "shells.h"
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/cuda.h>
+#include <torch/script.h>
+
+#include <fstream>
+#include <stdexcept>
+
+namespace fisher_mlip {
+
+namespace {
+
+constexpr const char *MANIFEST = "manifest.json";
+
+torch::Device device_for(const std::string &name, int local_rank)
+{
+  if (name == "cpu") return {torch::kCPU};
+  const auto count = static_cast<int>(torch::cuda::device_count());
+  if (count == 0)
+    throw std::runtime_error("'device cuda' needs a GPU that torch sees, found none: 'device cpu'");
+  return {torch::kCUDA, static_cast<torch::DeviceIndex>(local_rank % count)};
+}
+
+torch::Tensor whole_numbers(const std::vector<int64_t> &values, const torch::Device &device)
+{
+  const auto count = static_cast<int64_t>(values.size());
+  return torch::tensor(at::ArrayRef<int64_t>(values.data(), count), torch::kInt64).to(device);
+}
+
+std::string first_line(const std::string &text)
+{
+  return text.substr(0, text.find('\n'));
+}
+
+}    // namespace
+
+struct Model::Torch {
+  torch::jit::Module script;
+  torch::Device device{torch::kCPU};
+  torch::Tensor vectors, deviations;
+
+  // The arguments of the script's methods; the vectors want a gradient.
+  std::vector<c10::IValue> inputs(const Shells &shells)
+  {
+    const int64_t n_edges = shells.n_edges();
+    vectors = torch::empty({n_edges, 3}, torch::kFloat64);
+    std::copy(shells.vectors.begin(), shells.vectors.end(), vectors.data_ptr<double>());
+    vectors = vectors.to(device).set_requires_grad(true);
+    return {whole_numbers(shells.species, device), vectors,
+            whole_numbers(shells.senders, device), whole_numbers(shells.receivers, device),
+            c10::List<int64_t>(shells.atoms_within), c10::List<int64_t>(shells.edges_within)};
+  }
+
+  void slopes_of(const torch::Tensor &sum, bool keep, std::vector<double> &slopes) const
+  {
+    slopes.assign(3 * vectors.size(0), 0.0);
+    if (slopes.empty() || !sum.requires_grad()) return;
+    const auto found = torch::autograd::grad({sum}, {vectors}, {}, keep, false, true)[0];
+    if (!found.defined()) return;
+    const auto here = found.to(torch::kCPU, torch::kFloat64).contiguous();
+    std::copy_n(here.data_ptr<double>(), here.numel(), slopes.data());
+  }
+};
+
+Model::Model(const std::string &path, const std::string &device, int local_rank) :
+    device_name(device), torch(new Torch)
+{
+  if (!std::ifstream(path).good()) throw std::runtime_error("there is no file '" + path + "'");
+  std::unordered_map<std::string, std::string> extra{{MANIFEST, ""}};
+  torch->device = device_for(device, local_rank);
+  try {
+    torch->script = torch::jit::load(path, torch->device, extra);
+    torch->script.eval();
+  } catch (const c10::Error &failure) {
+    throw std::runtime_error("torch cannot load '" + path + "': " +
+                             first_line(failure.what_without_backtrace()));
+  }
+  read_manifest(path, extra[MANIFEST]);
+  if (torch->device.is_cuda()) device_name = torch->device.str();
+}
+
+Model::~Model() = default;
+
+void Model::read_manifest(const std::string &path, const std::string &text)
+{
+  const Manifest manifest = parse_manifest(path, text);
+  cutoff = manifest.cutoff;
+  n_layers = manifest.n_layers;
+  n_samples = manifest.n_samples;
+  dtype = manifest.dtype;
+  elements = manifest.elements;
+}
+
+void Model::evaluate(const Shells &shells, std::vector<double> &energies,
+                     std::vector<double> &slopes)
+{
+  // As it is: the optimizer fuses what it has seen after some calls, which changes last bits.
+  const torch::jit::GraphOptimizerEnabledGuard unoptimized(false);
+  const auto found = torch->script.forward(torch->inputs(shells)).toTensor();
+  torch->slopes_of(found.sum(), false, slopes);
+  const auto here = found.detach().to(torch::kCPU, torch::kFloat64).contiguous();
+  energies.assign(here.data_ptr<double>(), here.data_ptr<double>() + here.numel());
+}
+
+void Model::begin_samples(const Shells &shells)
+{
+  const torch::jit::GraphOptimizerEnabledGuard unoptimized(false);
+  const auto method = torch->script.get_method("sampled_deviations");
+  torch->deviations = method(torch->inputs(shells)).toTensor().sum(0);
+}
+
+void Model::slopes_of_sample(int sample, std::vector<double> &slopes)
+{
+  const torch::jit::GraphOptimizerEnabledGuard unoptimized(false);
+  torch->slopes_of(torch->deviations[sample], true, slopes);
+}
+
+void Model::end_samples()
+{
+  torch->deviations = torch::Tensor();
+}
+
+void set_threads(int n_threads)
+{
+  at::set_num_threads(n_threads);
+}
+
+int get_threads()
+{
+  return at::get_num_threads();
+}
+
+}    // namespace fisher_mlip

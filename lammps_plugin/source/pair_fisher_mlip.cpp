@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What LAMMPS asks of a pair style before the first step: options, the model, lists, ghosts.
+//
+// Each rank evaluates the energies of its own atoms as a function of the edges among them and the
+// ghosts around them; the ghosts reach n_layers cutoffs beyond its domain. Forces on ghosts go back
+// to their owners in LAMMPS's ordinary reverse communication: no communication between layers.
+#include "pair_fisher_mlip.h"
+
+#include "manifest.h"
+#include "model.h"
+
+#include "atom.h"
+#include "comm.h"
+#include "error.h"
+#include "force.h"
+#include "memory.h"
+#include "neigh_list.h"
+#include "neighbor.h"
+#include "update.h"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+
+using namespace LAMMPS_NS;
+
+// The tests build the style once with a layer missing, which their comparison must catch.
+#ifndef FISHER_MLIP_MISSING_LAYERS
+#define FISHER_MLIP_MISSING_LAYERS 0
+#endif
+
+namespace {
+
+int rank_on_node(MPI_Comm world)
+{
+  MPI_Comm node;
+  int rank = 0;
+  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  MPI_Comm_rank(node, &rank);
+  MPI_Comm_free(&node);
+  return rank;
+}
+
+}    // namespace
+
+PairFisherMlip::PairFisherMlip(LAMMPS *lmp) :
+    Pair(lmp), device("cpu"), threads(0), energy_unit(1.0), uncertainty_flag(0),
+    has_uncertainty(false)
+{
+  single_enable = 0;
+  restartinfo = 0;
+  one_coeff = 1;
+  manybody_flag = 1;
+  ghostneigh = 1;
+  no_virial_fdotr_compute = 1;
+  centroidstressflag = CENTROID_NOTAVAIL;
+  comm_reverse = 3;
+}
+
+PairFisherMlip::~PairFisherMlip()
+{
+  if (copymode || !allocated) return;
+  memory->destroy(setflag);
+  memory->destroy(cutsq);
+  memory->destroy(cutghost);
+}
+
+void PairFisherMlip::allocate()
+{
+  allocated = 1;
+  const int n = atom->ntypes + 1;
+  memory->create(setflag, n, n, "pair:setflag");
+  memory->create(cutsq, n, n, "pair:cutsq");
+  memory->create(cutghost, n, n, "pair:cutghost");
+  std::fill_n(&setflag[0][0], n * n, 0);
+  std::fill_n(&cutsq[0][0], n * n, 0.0);
+  std::fill_n(&cutghost[0][0], n * n, 0.0);
+}
+
+// pair_style fisher_mlip [device cpu|cuda] [threads N]
+void PairFisherMlip::settings(int narg, char **arg)
+{
+  for (int i = 0; i < narg; i += 2) {
+    const std::string key = arg[i];
+    if (i + 1 == narg) error->all(FLERR, "pair_style fisher_mlip: expected a value after '{}'", key);
+    const std::string value = arg[i + 1];
+    if (key == "device") {
+      if (value != "cpu" && value != "cuda")
+        error->all(FLERR, "pair_style fisher_mlip: expected device cpu or cuda, found '{}'", value);
+      device = value;
+    } else if (key == "threads") {
+      threads = utils::inumeric(FLERR, value, false, lmp);
+      if (threads < 1)
+        error->all(FLERR, "pair_style fisher_mlip: expected threads of 1 or more, found {}", value);
+    } else {
+      error->all(FLERR, "pair_style fisher_mlip: expected device or threads, found '{}'", key);
+    }
+  }
+  const std::string units = update->unit_style;
+  if (units != "metal" && units != "real")
+    error->all(FLERR, "pair_style fisher_mlip: expected units metal or real, found '{}'", units);
+  energy_unit = units == "real" ? utils::get_conversion_factor(utils::ENERGY, utils::METAL2REAL) : 1.0;
+}
+
+// pair_coeff * * model.lmp.pt C H O
+void PairFisherMlip::coeff(int narg, char **arg)
+{
+  if (!allocated) allocate();
+  if (narg != 3 + atom->ntypes)
+    error->all(FLERR,
+               "pair_coeff of fisher_mlip: expected '* * model.lmp.pt' and an element for each of "
+               "the {} atom types, found {} words", atom->ntypes, narg);
+  if (std::string(arg[0]) != "*" || std::string(arg[1]) != "*")
+    error->all(FLERR, "pair_coeff of fisher_mlip: expected '* *', found '{} {}'", arg[0], arg[1]);
+  choose_threads();
+  try {
+    model = std::make_unique<fisher_mlip::Model>(arg[2], device, rank_on_node(world));
+  } catch (const std::runtime_error &failure) {
+    error->all(FLERR, "pair_style fisher_mlip: {}", failure.what());
+  }
+  map_types(narg - 3, arg + 3);
+  if (comm->me == 0)
+    utils::logmesg(lmp, "fisher_mlip: '{}', cutoff {} Å, {} layers, {}, {}, threads per rank {}\n",
+                   arg[2], model->cutoff, model->n_layers, model->dtype, model->device_name,
+                   fisher_mlip::get_threads());
+}
+
+void PairFisherMlip::choose_threads() const
+{
+  int wanted = threads;
+  if (wanted == 0) {
+    const char *given = std::getenv("OMP_NUM_THREADS");
+    wanted = given ? std::max(1, std::atoi(given)) : 1;
+  }
+  fisher_mlip::set_threads(wanted);
+}
+
+void PairFisherMlip::map_types(int n, char **symbols)
+{
+  const auto &known = model->elements;
+  species_of_type.assign(n + 1, -1);
+  for (int type = 1; type <= n; type++) {
+    const std::string symbol = symbols[type - 1];
+    if (symbol == "NULL") continue;
+    const auto found = std::find(known.begin(), known.end(), fisher_mlip::atomic_number(symbol));
+    if (found == known.end()) {
+      std::string names;
+      for (const int z : known) names += " " + fisher_mlip::symbol_of(z);
+      error->all(FLERR, "pair_coeff of fisher_mlip: the model knows the elements{}, found '{}'",
+                 names, symbol);
+    }
+    species_of_type[type] = static_cast<int>(found - known.begin());
+  }
+  for (int i = 1; i <= n; i++)
+    for (int j = i; j <= n; j++)
+      setflag[i][j] = species_of_type[i] >= 0 && species_of_type[j] >= 0;
+}
+
+void PairFisherMlip::init_style()
+{
+  if (!force->newton_pair)
+    error->all(FLERR, "pair_style fisher_mlip: expected 'newton on', found it off: the forces on "
+                      "ghost atoms would be lost");
+  require_all_pairs();
+  require_ghosts();
+  neighbor->add_request(this, NeighConst::REQ_FULL | NeighConst::REQ_GHOST);
+}
+
+// A model of all atoms cannot do without a pair that a list leaves out.
+void PairFisherMlip::require_all_pairs() const
+{
+  if (atom->molecular != Atom::ATOMIC)
+    for (int k = 1; k <= 3; k++)
+      if (force->special_lj[k] != 1.0)
+        error->all(FLERR, "pair_style fisher_mlip: the model has the bonds' energies in it, and "
+                          "special_bonds leaves pairs of bonded atoms out or scales them: expected "
+                          "'special_bonds lj/coul 1.0 1.0 1.0'");
+  if (neighbor->exclude)
+    error->all(FLERR, "pair_style fisher_mlip: expected a list with all pairs, found a "
+                      "'neigh_modify exclude'");
+  const std::string style = force->pair_style;
+  if (style.rfind("hybrid/molecular", 0) == 0)
+    error->all(FLERR, "pair_style fisher_mlip: expected hybrid or hybrid/overlay, found '{}', "
+                      "which takes the pairs of one molecule away from the model", style);
+  const bool all_types = std::find(species_of_type.begin() + 1, species_of_type.end(), -1) ==
+      species_of_type.end();
+  if (style.rfind("hybrid", 0) != 0 && !all_types)
+    error->all(FLERR, "pair_coeff of fisher_mlip: NULL is for pair_style hybrid: expected an "
+                      "element for each atom type");
+}
+
+void PairFisherMlip::require_ghosts()
+{
+  const int layers = model->n_layers - FISHER_MLIP_MISSING_LAYERS;
+  const double needed = layers * model->cutoff + neighbor->skin;
+  if (comm->mode != Comm::SINGLE)
+    error->all(FLERR, "pair_style fisher_mlip: expected 'comm_modify mode single', found another");
+  if (comm->cutghostuser >= needed) return;
+  // Force::init comes before Comm::init, so that this is heeded.
+  comm->cutghostuser = needed;
+  if (comm->me == 0)
+    utils::logmesg(lmp, "fisher_mlip: ghost atoms within {} Å ({} layers of {} Å, and the skin)\n",
+                   needed, layers, model->cutoff);
+}
+
+void PairFisherMlip::init_list(int id, NeighList *given)
+{
+  Pair::init_list(id, given);
+  if (!list->iskip || !list->listskip) return;
+  const int n = atom->ntypes;
+  for (int i = 1; i <= n; i++)
+    for (int j = 1; j <= n; j++) {
+      const bool is_mine = species_of_type[i] >= 0 && species_of_type[j] >= 0;
+      if (is_mine && (list->iskip[i] || list->ijskip[i][j]))
+        error->all(FLERR, "pair_style hybrid: the pairs of types {} and {} belong to another style, "
+                          "but a model needs all pairs of its types: expected hybrid/overlay, or "
+                          "NULL for one of them in the pair_coeff of fisher_mlip", i, j);
+    }
+}
+
+double PairFisherMlip::init_one(int i, int j)
+{
+  cutghost[i][j] = cutghost[j][i] = model->cutoff;
+  return model->cutoff;
+}
+
+double PairFisherMlip::memory_usage()
+{
+  const auto doubles = energies.capacity() + slopes.capacity() + uncertainty.capacity() +
+      sample_forces.capacity();
+  return Pair::memory_usage() + shells.bytes() + sizeof(double) * doubles;
+}
