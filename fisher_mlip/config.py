@@ -155,17 +155,20 @@ class WatchConfig(Config):
 
 
 class SimulateConfig(Config):
-    """One OpenMM run.
+    """One run, in OpenMM or LAMMPS.
 
     Attributes:
-        model: the artefact (`model.pt` or its folder).
+        model: the artefact (`model.pt` or its folder; for LAMMPS `model.lmp.pt` or its folder).
+        engine: `openmm` or `lammps`.
+        ranks: MPI processes of LAMMPS.
         system: `ethanol-gas`, `ethanol-liquid`, or a PDB or extended XYZ file.
         molecules: molecules of an ethanol system.
         ensemble: `nve`, `nvt`, or `npt` (a Monte Carlo barostat that moves molecules).
         temperature: K, of the initial velocities and of the thermostat; at 1e5 no bond is left.
         thermostat: `langevin` or `nose-hoover`, of `nvt` and `npt`.
         friction: of the Langevin thermostat, 1/ps; at 1e6 each step draws the velocities anew.
-        collision_frequency: of the Nosé-Hoover chain with the atoms, 1/ps.
+        collision_frequency: of the Nosé-Hoover chain with the atoms, 1/ps; LAMMPS's damping time is
+            its inverse.
         pressure_bar: of `npt`.
         barostat_interval: steps between attempts to change the volume; of `npt`.
         timestep: fs; with `inner` that of the model, an outer step.
@@ -191,6 +194,8 @@ class SimulateConfig(Config):
     """
 
     model: str
+    engine: Literal["openmm", "lammps"] = "openmm"
+    ranks: int = Field(1, ge=1, le=100_000)
     system: str = "ethanol-gas"
     molecules: int = Field(600, ge=1, le=1_000_000)
     ensemble: Literal["nve", "nvt", "npt"] = "nve"

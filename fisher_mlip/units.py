@@ -1,4 +1,6 @@
-"""Conversions between our units (eV, Å, fs, amu, K) and those of OpenMM (nm, kJ/mol, ps).
+"""Conversions between our units (eV, Å, fs, amu, K) and those of OpenMM (nm, kJ/mol, ps) and LAMMPS.
+
+LAMMPS has ps, eV, Å in `metal` and fs, kcal/mol, Å in `real`.
 
 Values follow from the exact SI constants (CODATA 2018): e = 1.602176634e-19 C,
 N_A = 6.02214076e23 /mol, k_B = 1.380649e-23 J/K.
@@ -12,6 +14,7 @@ KJ_PER_MOL_PER_EV = ELEMENTARY_CHARGE_C * AVOGADRO_PER_MOL / 1000.0
 KCAL_PER_MOL_PER_EV = KJ_PER_MOL_PER_EV / 4.184
 EV_PER_HARTREE = 27.211386245988
 NM_PER_ANGSTROM = 0.1
+FS_PER_PS = 1000.0
 BOLTZMANN_EV_PER_K = BOLTZMANN_J_PER_K / ELEMENTARY_CHARGE_C
 BOLTZMANN_KJ_PER_MOL_K = BOLTZMANN_J_PER_K * AVOGADRO_PER_MOL / 1000.0
 

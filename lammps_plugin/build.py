@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -81,10 +81,8 @@ def _folder_for(toolchain: Toolchain, definitions: Sequence[str]) -> Path:
 def _held(path: Path) -> Iterator[None]:
     """Hold a lock; where the file system knows none, the rename still keeps builds whole."""
     with path.open("w") as handle:
-        try:
+        with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            pass
         yield
 
 

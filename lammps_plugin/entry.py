@@ -9,6 +9,7 @@ raises nothing, and compiles and complains only where an input names the style.
 import re
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 STYLE = "fisher_mlip"
@@ -38,7 +39,7 @@ def _folder(arguments: Sequence[str]) -> str:
 
 def _asks_for_style(arguments: Sequence[str]) -> bool:
     """Whether the input of a command line, or one that it includes, names the style."""
-    for option, name in zip(arguments, arguments[1:], strict=False):
+    for option, name in pairwise(arguments):
         if option in _INPUT_OPTIONS and _names_style(Path(name), _NESTED):
             return True
     return False

@@ -115,5 +115,5 @@ def _compiler() -> str:
         if shutil.which(command):
             return command
     raise BuildError(
-        f"expected a C++ compiler ({', '.join(candidates)}), found none: apt install g++, or set CXX"
+        f"expected a C++ compiler ({', '.join(candidates)}), found none: install g++, or set CXX"
     )

@@ -20,7 +20,7 @@ def files_left_out(package: Path, patterns: list[str]) -> set[Path]:
     return {path for path in here - shipped if "__pycache__" not in path.parts}
 
 
-@pytest.mark.parametrize("package", ["fisher_mlip", "openmm_plugin"])
+@pytest.mark.parametrize("package", ["fisher_mlip", "openmm_plugin", "lammps_plugin"])
 def test_every_data_file_is_shipped(package: str) -> None:
     patterns = PROJECT["tool"]["setuptools"]["package-data"][package]
     assert files_left_out(ROOT / package, patterns) == set()

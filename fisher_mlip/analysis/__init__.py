@@ -2,8 +2,9 @@
 
 from fisher_mlip.analysis.config import AnalysisConfig
 from fisher_mlip.analysis.html import Section, fill_report, write_report
+from fisher_mlip.analysis.reading import read_run
 from fisher_mlip.analysis.report import Report, RunReport, analyze_runs
-from fisher_mlip.analysis.run import Run, read_run
+from fisher_mlip.analysis.run import Run
 
 __all__ = [
     "AnalysisConfig",

@@ -51,7 +51,8 @@ def _uncertainty(found: RunReport) -> str:
 
 def _system(found: RunReport) -> str:
     reference = found.run.reference
-    return f"{reference.n_molecules} molecules, {reference.n_atoms} atoms"
+    molecules = f"{reference.n_molecules} molecules, " if reference.n_molecules else ""
+    return f"{molecules}{reference.n_atoms} atoms"
 
 
 def _run(found: RunReport) -> str:

@@ -16,7 +16,8 @@ def _of_energies(report: Report) -> list[tuple[str, str]]:
     return [
         (
             "Drift",
-            "Least-squares slope over time of the total energy of the float64 ledger, per atom; "
+            "Least-squares slope over time of the total energy, per atom, of the float64 ledger "
+            "(of a LAMMPS run: of its log, with the digits that it prints); "
             f"the second leaves out the first {100.0 * config.discard_fraction:g} % of the run.",
         ),
         (
@@ -57,8 +58,8 @@ def _of_breaks(report: Report) -> list[tuple[str, str]]:
         ),
         (
             "Temperature",
-            "As the ledger has it, from on-step velocities, of all atoms and of each element, "
-            "averaged after the discarded start; ± is the 95 % interval of the mean, with the "
+            "As the ledger or the log has it, from on-step velocities, of all atoms and of each "
+            "element, averaged after the discarded start; ± is the 95 % interval of the mean, with the "
             "correlation of the rows counted.",
         ),
         (

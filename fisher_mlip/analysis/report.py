@@ -7,7 +7,9 @@ from pathlib import Path
 from fisher_mlip.analysis.config import AnalysisConfig
 from fisher_mlip.analysis.density import Density, density_of
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift, energy_drift, molecule_drift
-from fisher_mlip.analysis.run import Run, read_run
+from fisher_mlip.analysis.lammps_trajectory import dump_notes
+from fisher_mlip.analysis.reading import read_run
+from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.segments import trajectory_notes
 from fisher_mlip.analysis.stability import Stability, find_breaks
 from fisher_mlip.analysis.temperature import Temperatures, temperatures
@@ -111,8 +113,12 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         status,
         verdict_of(run, status, drift, molecules, stability),
         limits_of(run, drift, stability),
-        (*run.notes, *trajectory_notes(run), *without_uncertainty),
+        (*run.notes, *_trajectory_notes(run), *without_uncertainty),
     )
+
+
+def _trajectory_notes(run: Run) -> tuple[str, ...]:
+    return trajectory_notes(run) if run.dump is None else dump_notes(run)
 
 
 def _uncertainty(run: Run, n_frames: int) -> tuple[ForceUncertainty | None, tuple[str, ...]]:

@@ -1,22 +1,16 @@
-"""A run folder -> `Run`: energies in eV, times in ps, and the trajectory's segments."""
+"""`Run`: what is known of a run, whichever engine made it; energies in eV, times in ps."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fisher_mlip.analysis.table import Table, read_table
-from fisher_mlip.config import SimulateConfig, read_config
+from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray, IntArray
-from fisher_mlip.errors import InputError
-from fisher_mlip.products import SUMMARY_NAME, read_json
-from fisher_mlip.units import KJ_PER_MOL_PER_EV
-from openmm_plugin.watch import Alarm, read_alarms
-
-_NEEDED = ("config.yaml", "reference.json", "ledger.csv")
-_MINIMUM_ROWS = 3
-_DENSITY = "Density (g/mL)"
+from fisher_mlip.units import FS_PER_PS
+from openmm_plugin.watch import Alarm
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +20,7 @@ class Reference:
     Attributes:
         symbols: element of each atom.
         molecule_index: (n_atoms,), 0 to n_molecules - 1.
-        n_molecules: molecules.
+        n_molecules: molecules; 0 where they are not known, and nor are the symbols.
         bonds: (n_bonds, 2), atom indices.
         provenance: the other entries of `reference.json` (model, its hash, ...).
     """
@@ -81,6 +75,34 @@ class MoleculeEnergies:
     energy: FloatArray
 
 
+@dataclass(frozen=True)
+class DumpPart:
+    """A file of a LAMMPS trajectory, of which the frames after one step and up to another count.
+
+    Attributes:
+        path: a dump; it may be missing.
+        first_step: the frame of this step, with which the file begins, does not count.
+        last_step: the last that counts; None for no end.
+    """
+
+    path: Path
+    first_step: int
+    last_step: int | None = None
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A LAMMPS trajectory.
+
+    Attributes:
+        parts: in the order in which they were written; none where no dump was found.
+        origin_step: that times count from.
+    """
+
+    parts: tuple[DumpPart, ...]
+    origin_step: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """One run folder, read as far as it is whole.
@@ -95,6 +117,10 @@ class Run:
         summary: what the run wrote at its end; empty if it has not ended.
         notes: what was missing or torn, in sentences.
         alarms: of the run's watch, those before a rewind too.
+        dump: the trajectory of a LAMMPS run; None where segments of DCD hold it.
+        is_foreign: a LAMMPS run that we did not start: what is known of it was inferred, and its
+            configuration names no more than that.
+        failure: the message that LAMMPS ended with where atoms were lost or ceased to be finite.
     """
 
     path: Path
@@ -106,6 +132,9 @@ class Run:
     summary: dict[str, Any]
     notes: tuple[str, ...]
     alarms: tuple[Alarm, ...] = ()
+    dump: Dump | None = None
+    is_foreign: bool = False
+    failure: str = ""
 
     @property
     def duration_ps(self) -> float:
@@ -115,136 +144,38 @@ class Run:
 
     @property
     def frame_interval_ps(self) -> float:
-        return self.config.trajectory_interval * self.config.timestep / 1000.0
+        return self.config.trajectory_interval * self.config.timestep / FS_PER_PS
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How it was run, as far as that is known."""
+        known = self.config.model_fields_set if self.is_foreign else None
+        return self.config.model_dump(include=known)
 
 
-def read_run(path: Path, label: str | None = None) -> Run:
-    """Read a run folder.
+def finite_ledger(
+    time_ps: FloatArray,
+    columns: Mapping[str, FloatArray],
+    elements: Mapping[str, FloatArray],
+    density: FloatArray | None,
+    blown_up_ps: float | None,
+) -> Ledger:
+    """Return the rows before the first that is not finite.
 
     Args:
-        path: the folder that `fisher-mlip simulate` wrote or is still writing.
-        label: name in tables and plots; the folder's name if None.
-
-    Raises:
-        InputError: no run folder, a file that cannot be used, or fewer than 3 ledger rows of a run
-            that did not end itself as unstable.
+        time_ps: (n_rows,).
+        columns: `potential`, `kinetic`, `total` in eV and `temperature` in K, (n_rows,) each.
+        elements: K by element, (n_rows,) each.
+        density: (n_rows,), g/mL, or None.
+        blown_up_ps: time at which the run ended itself because of an energy, or None.
     """
-    if not path.is_dir():
-        raise InputError(f"expected a run folder at '{path}', found none")
-    missing = [name for name in _NEEDED if not (path / name).is_file()]
-    if missing:
-        raise InputError(f"expected a run folder holding {missing[0]} at '{path}', found none")
-    config = read_config(path / "config.yaml", SimulateConfig)
-    reference = read_reference(path / "reference.json")
-    table = read_table(path / "ledger.csv")
-    summary = read_json(path / SUMMARY_NAME) if (path / SUMMARY_NAME).is_file() else {}
-    blown_up = _blow_up_ps(summary, config)
-    fewest = _MINIMUM_ROWS if blown_up is None else 1
-    if len(table.values) < fewest:
-        raise InputError(
-            f"expected at least {fewest} rows in '{table.path}', found {len(table.values)}"
-        )
-    molecules, molecule_table = _molecules(path, reference)
-    notes = _notes(table, molecule_table, config, summary)
-    name = label if label is not None else path.resolve().name
-    ledger = _ledger(table, blown_up)
-    alarms = tuple(read_alarms(path / "alarms.csv"))
-    return Run(path, name, config, reference, ledger, molecules, summary, notes, alarms)
-
-
-def _blow_up_ps(summary: dict[str, Any], config: SimulateConfig) -> float | None:
-    """Return when a run stopped itself; the row that made it stop is not in its ledger."""
-    step = summary.get("first_nonfinite_step")
-    return None if step is None else step * config.timestep / 1000.0
-
-
-def read_reference(path: Path) -> Reference:
-    """Read `reference.json`.
-
-    Raises:
-        InputError: a missing key, or arrays that do not fit each other.
-    """
-    content = read_json(path)
-    needed = ("symbols", "molecule_index", "n_molecules", "bonds")
-    absent = [key for key in needed if key not in content]
-    if absent:
-        raise InputError(f"expected a key '{absent[0]}' in '{path}', found none")
-    try:
-        molecule_index = np.asarray(content["molecule_index"], dtype=np.int64)
-        bonds = np.asarray(content["bonds"], dtype=np.int64).reshape(-1, 2)
-        n_molecules = int(content["n_molecules"])
-    except (TypeError, ValueError) as error:
-        raise InputError(f"expected integer indices in '{path}', found: {error}") from None
-    symbols = tuple(content["symbols"])
-    n_atoms = len(symbols)
-    is_outside = ((bonds < 0) | (bonds >= n_atoms)).any()
-    if molecule_index.shape != (n_atoms,) or is_outside:
-        raise InputError(f"expected indices for {n_atoms} atoms in '{path}', found others")
-    if not np.array_equal(np.unique(molecule_index), np.arange(n_molecules)):
-        raise InputError(f"expected molecules 0 to {n_molecules - 1} in '{path}', found others")
-    provenance = {
-        key: value for key, value in content.items() if not isinstance(value, list | dict)
-    }
-    return Reference(symbols, molecule_index, n_molecules, bonds, provenance)
-
-
-def _ledger(table: Table, blown_up_ps: float | None) -> Ledger:
-    names = ("Time (ps)", "Potential Energy (kJ/mole)", "Kinetic Energy (kJ/mole)")
-    time, potential, kinetic = (table.column(name) for name in names)
-    total, temperature = table.column("Total Energy (kJ/mole)"), table.column("Temperature (K)")
-    bad = np.flatnonzero(~np.isfinite(potential + kinetic + total + temperature))
-    end = int(bad[0]) if len(bad) else len(time)
-    elements = {
-        name.removeprefix("Temperature ").removesuffix(" (K)"): table.column(name)[:end]
-        for name in table.columns
-        if name.startswith("Temperature ") and name != "Temperature (K)"
-    }
-    density = table.column(_DENSITY)[:end] if _DENSITY in table.columns else None
+    bad = np.flatnonzero(~np.isfinite(sum(columns.values())))
+    end = int(bad[0]) if len(bad) else len(time_ps)
     return Ledger(
-        time[:end],
-        potential[:end] / KJ_PER_MOL_PER_EV,
-        kinetic[:end] / KJ_PER_MOL_PER_EV,
-        total[:end] / KJ_PER_MOL_PER_EV,
-        temperature[:end],
-        elements,
-        density,
-        float(time[end]) if len(bad) else blown_up_ps,
-        len(time),
+        time_ps[:end],
+        **{name: series[:end] for name, series in columns.items()},
+        element_temperatures={name: series[:end] for name, series in elements.items()},
+        density=None if density is None else density[:end],
+        first_nonfinite_ps=float(time_ps[end]) if len(bad) else blown_up_ps,
+        n_rows_read=len(time_ps),
     )
-
-
-def _molecules(path: Path, reference: Reference) -> tuple[MoleculeEnergies | None, Table | None]:
-    if not (path / "molecules.csv").is_file():
-        return None, None
-    table = read_table(path / "molecules.csv")
-    energy = table.values[:, 2:] / KJ_PER_MOL_PER_EV
-    if energy.shape[1] != reference.n_molecules:
-        raise InputError(
-            f"expected {reference.n_molecules} molecules in '{table.path}', found {energy.shape[1]}"
-        )
-    if len(energy) < _MINIMUM_ROWS:
-        return None, table
-    return MoleculeEnergies(table.column("Time (ps)"), energy), table
-
-
-def _notes(
-    table: Table, molecule_table: Table | None, config: SimulateConfig, summary: dict[str, Any]
-) -> tuple[str, ...]:
-    notes = []
-    last = int(table.values[-1, 0])
-    if not summary:
-        notes.append(
-            f"no {SUMMARY_NAME}: the run is still being written or was cut off; read to step {last}"
-        )
-    elif summary.get("status") not in (None, "finished"):
-        notes.append(f"the run says it is {summary['status']}")
-    if last + config.report_interval <= config.steps:
-        notes.append(f"the ledger ends at step {last} of {config.steps}")
-    notes += [
-        f"{torn.path.name} ends in a torn line, which is left out"
-        for torn in (table, molecule_table)
-        if torn is not None and torn.is_torn
-    ]
-    if molecule_table is not None and len(molecule_table.values) < _MINIMUM_ROWS:
-        notes.append(f"molecules.csv has fewer than {_MINIMUM_ROWS} rows and is not used")
-    return tuple(notes)

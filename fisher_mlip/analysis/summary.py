@@ -54,7 +54,7 @@ def summarize_run(found: RunReport) -> dict[str, Any]:
         **_uncertainty(found.uncertainty),
         "model": run.reference.provenance.get("model"),
         "model_sha256": run.reference.provenance.get("model_sha256"),
-        "config": run.config.model_dump(),
+        "config": run.settings,
     }
 
 

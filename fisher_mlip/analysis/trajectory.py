@@ -7,6 +7,7 @@ import mdtraj
 import numpy as np
 from mdtraj.formats import DCDTrajectoryFile
 
+from fisher_mlip.analysis.lammps_trajectory import dump_start, lammps_chunks
 from fisher_mlip.analysis.quiet import without_c_output
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.segments import segments_of
@@ -27,6 +28,8 @@ def start_frame(run: Run) -> "mdtraj.Trajectory":
     Raises:
         InputError: there is none, or it is of another system.
     """
+    if run.is_foreign:
+        return dump_start(run)
     pdb = run.path / "topology.pdb"
     if not pdb.is_file():
         raise InputError(f"expected a file '{pdb}', found none")
@@ -44,10 +47,14 @@ def iterate_chunks(run: Run) -> Iterator[tuple[FloatArray, "mdtraj.Trajectory"]]
     A last frame that was cut off is not yielded, nor are those of a segment that is missing.
 
     Raises:
-        InputError: the topology is missing, or a segment is no DCD or of another system.
+        InputError: the topology is missing, or a segment is no DCD, or a part no dump, of the
+            system.
     """
     topology = start_frame(run).topology
     size = max(1, _ATOM_FRAMES_PER_CHUNK // topology.n_atoms)
+    if run.dump is not None:
+        yield from lammps_chunks(run, topology, size)
+        return
     one_frame = _HEADER_BYTES + _FRAME_OVERHEAD_BYTES + _BYTES_PER_ATOM * topology.n_atoms
     for segment in segments_of(run):
         path, n_before = segment.path, segment.first_frame

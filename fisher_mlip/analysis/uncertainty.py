@@ -74,6 +74,8 @@ def force_uncertainty(run: Run, n_frames: int) -> ForceUncertainty:
 
 def _model_of(run: Run) -> Artefact:
     """Return the run's model; its configuration follows a model that was moved, by --resume."""
+    if not run.config.model:
+        raise InputError("the run's log names no model of ours")
     artefact = load_artefact(Path(run.config.model))
     if sha256_of_file(artefact.path) != run.reference.provenance.get("model_sha256"):
         raise InputError(f"'{artefact.path}' is no longer the model that the run was made with")

@@ -20,7 +20,8 @@ def status_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> Stat
     """Judge a run.
 
     Returns:
-        `unstable` when an energy ceased to be finite, a bond broke or the watch stopped the run;
+        `unstable` when an energy ceased to be finite, a bond broke, the watch stopped the run or
+        LAMMPS lost its atoms;
         `drifting` when an NVE run
         moved its total energy, significantly, by more than the standard deviation of its kinetic
         energy; `unchecked` when there were no bonds or no trajectory to look for breaks in;
@@ -29,7 +30,7 @@ def status_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> Stat
     """
     is_stopped = run.summary.get("status") == "alarm"
     has_broken = stability is not None and stability.n_broken > 0
-    if run.ledger.first_nonfinite_ps is not None or has_broken or is_stopped:
+    if run.ledger.first_nonfinite_ps is not None or has_broken or is_stopped or run.failure:
         return "unstable"
     if is_conserved(run) and drift.slope.excludes_zero and drift.over_std_kinetic > 1.0:
         return "drifting"
@@ -59,6 +60,8 @@ def verdict_of(
     parts = []
     if run.ledger.first_nonfinite_ps is not None:
         parts.append(f"the energy ceased to be finite at {run.ledger.first_nonfinite_ps:.4g} ps")
+    if run.failure:
+        parts.append(f"LAMMPS ended after {run.duration_ps:.4g} ps with '{run.failure}'")
     parts += _alarms_in_words(run)
     parts.append(_bonds_in_words(run, stability))
     if status == "no break seen":
@@ -160,6 +163,10 @@ def _bonds_in_words(run: Run, stability: Stability | None) -> str:
 
 
 def _why_unwatched(run: Run) -> str:
+    if run.dump is not None and not run.dump.parts:
+        return "there is no dump"
+    if not len(run.reference.bonds) and run.is_foreign:
+        return "no two nonmetals are as close as a bond in the first frame of the dump"
     if not len(run.reference.bonds):
         return "reference.json names none (its system had none, or its file named none)"
     return "the trajectory holds no whole frame"

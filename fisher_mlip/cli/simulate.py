@@ -1,4 +1,4 @@
-"""`fisher-mlip simulate`: run a potential in OpenMM."""
+"""`fisher-mlip simulate`: run a potential in OpenMM or LAMMPS."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +32,13 @@ def simulate(
             "has CRYST1) or extended .xyz (periodic if it has a Lattice). Default: ethanol-gas."
         ),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="openmm, or lammps (a model of 'export --target lammps'). Default: openmm."
+        ),
+    ] = None,
+    ranks: Annotated[int | None, typer.Option(help="MPI processes of LAMMPS. Default: 1.")] = None,
     molecules: Annotated[
         int | None, typer.Option(help="Molecules of an ethanol system. Default: 600.")
     ] = None,
@@ -162,7 +169,7 @@ def simulate(
         ),
     ] = None,
 ) -> None:
-    """Run molecular dynamics with an exported model in OpenMM.
+    """Run molecular dynamics with an exported model in OpenMM or LAMMPS.
 
     Writes a run folder: trajectory, float64 ledger, checkpoints, summary. Ctrl-C stops it (exit
     code 130), with a checkpoint or, where there is noise, at the last regular one. A run whose
@@ -181,7 +188,7 @@ def simulate(
         **{"pressure_bar": pressure, "barostat_interval": barostat_interval},
         **{"inner": inner, "respa_steps": respa_steps},
         **{"trust_units": trust_units, "on_alarm": on_alarm, "watch": _watch_options(locals())},
-        **{"route": route},
+        **{"route": route, "engine": engine, "ranks": ranks},
         "uncertainty_interval": uncertainty_interval,
         "model": None if model is None else str(model),
     }
@@ -204,14 +211,17 @@ def _run(
     resume: bool,
     overwrite: bool,
 ) -> None:
-    from fisher_mlip.simulate import run_simulation
     from fisher_mlip.simulate.settings import goes_on, merged_config, refuse_idle
 
     on = goes_on(output, restart, resume=resume, overwrite=overwrite)
     # By --restart auto the command line is that of the start and says everything.
     chosen = merged_config(given, config, output if resume else None)
     refuse_idle(given, chosen)
-    summary = run_simulation(chosen, output, resume=on, overwrite=overwrite)
+    if chosen.engine == "lammps":
+        from fisher_mlip.lammps import run_lammps as run
+    else:
+        from fisher_mlip.simulate import run_simulation as run
+    summary = run(chosen, output, resume=on, overwrite=overwrite)
     console.print(
         f"{summary.status} at step {summary.steps_done} of {summary.steps} on {summary.platform}, "
         f"{summary.ns_per_day:.3g} ns/day",
@@ -219,8 +229,11 @@ def _run(
     )
     if summary.message:
         console.print(summary.message, markup=False)
-    trajectory = summary.paths["trajectory"]
-    files = [path for role, path in summary.paths.items() if role != "trajectory"]
-    wrote(*(output / name for name in [*files, *trajectory, "summary.json"]))
+    names = [name for found in summary.paths.values() for name in _as_list(found)]
+    wrote(*(output / name for name in [*names, "summary.json"]))
     if summary.exit_code:
         raise typer.Exit(summary.exit_code)
+
+
+def _as_list(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else names

@@ -12,6 +12,7 @@ from fisher_mlip.config import SimulateConfig, write_yaml
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
+from fisher_mlip.export.lammps_artefact import LammpsArtefact
 from fisher_mlip.products import (
     SUMMARY_NAME,
     locked_folder,
@@ -110,7 +111,7 @@ class RunFolder:
 def write_description(
     folder: RunFolder,
     molecular: MolecularSystem,
-    artefact: Artefact,
+    artefact: Artefact | LammpsArtefact,
     config: SimulateConfig,
     kernel: str,
 ) -> None:
@@ -148,7 +149,7 @@ def write_description(
     write_json(folder.reference, reference.model_dump())
 
 
-def read_description(folder: RunFolder, box: FloatArray) -> MolecularSystem:
+def read_description(folder: RunFolder, box: FloatArray | None = None) -> MolecularSystem:
     """Return the system of a run folder, its positions left at zero.
 
     It is rebuilt from `reference.json`, whose order and bonds are exact where those of a PDB file
@@ -156,13 +157,15 @@ def read_description(folder: RunFolder, box: FloatArray) -> MolecularSystem:
 
     Args:
         folder: of a run.
-        box: (3, 3), Å, rows are vectors; left aside where the run is not periodic.
+        box: (3, 3), Å, rows are vectors; that of the start where None. Left aside where the run is
+            not periodic.
 
     Raises:
         InputError: `reference.json` is missing or damaged.
     """
     reference = Reference.read(folder.reference)
-    cell = box if reference.periodic else None
+    first_cell = None if reference.cell is None else np.array(reference.cell)
+    cell = (first_cell if box is None else box) if reference.periodic else None
     topology = Topology()
     residue = topology.addResidue("MOL", topology.addChain())
     try:
@@ -178,7 +181,6 @@ def read_description(folder: RunFolder, box: FloatArray) -> MolecularSystem:
     if cell is not None:
         topology.setPeriodicBoxVectors(box_vectors(cell))
     positions = np.zeros((len(atoms), 3))
-    first_cell = None if reference.cell is None else np.array(reference.cell)
     independent = reference.independent_molecules
     return MolecularSystem(topology, positions, cell, independent, first_cell=first_cell)
 

@@ -12,7 +12,7 @@ from fisher_mlip.simulate.systems import READERS
 
 # A resume may ask for more steps; the model is compared by its content, not by its path.
 # What an alarm does touches no step before it.
-FREE_ON_RESUME = ("steps", "model", "on_alarm")
+FREE_ON_RESUME = ("steps", "model", "on_alarm", "ranks")
 # Of the watch: how much is too much, as long as the same things are measured.
 FREE_BOUNDS = (
     *("bond_deviation", "intermolecular_distance", "largest_force", "temperature_ratio"),

@@ -1,6 +1,5 @@
 """Runs a simulation from its configuration to its summary, afresh or from a checkpoint."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -15,7 +14,6 @@ from fisher_mlip.export.certification import (
 )
 from fisher_mlip.products import (
     folder_identity,
-    read_json,
     refuse_existing,
     whole_folder,
     write_summary,
@@ -45,7 +43,7 @@ from fisher_mlip.simulate.rewinding import (
     seed_of,
 )
 from fisher_mlip.simulate.settings import check_resume, settled_config, with_route_of
-from fisher_mlip.simulate.summary import RunSummary
+from fisher_mlip.simulate.summary import RunSummary, finished_summary
 from fisher_mlip.simulate.systems import build_molecular_system
 from fisher_mlip.simulate.watching import criteria_of
 from openmm_plugin.watch import cut_alarms
@@ -95,7 +93,7 @@ def _run(
     config = with_route_of(config, place)
     check_resume(config, artefact, place)
     with place.locked():
-        done = _finished_summary(config, place)
+        done = finished_summary(config, place)
         return done if done is not None else _finish(_resume(config, artefact, place), artefact)
 
 
@@ -235,14 +233,3 @@ def _drive_and_close(run: Run) -> RunSummary | None:
         return drive(run)
     finally:
         run.reporters.close()
-
-
-def _finished_summary(config: SimulateConfig, folder: RunFolder) -> RunSummary | None:
-    """Return the summary of a run that has nothing left to do."""
-    if not folder.summary.exists():
-        return None
-    names = [field.name for field in fields(RunSummary)]
-    summary = read_json(folder.summary, names)
-    if summary["status"] != "finished" or summary["steps"] != config.steps:
-        return None
-    return RunSummary(**{name: summary[name] for name in names})

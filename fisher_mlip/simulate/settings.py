@@ -5,7 +5,8 @@ from typing import Any
 
 from fisher_mlip.config import SimulateConfig, parse_config, read_config, read_yaml
 from fisher_mlip.errors import InputError
-from fisher_mlip.export import Artefact, load_artefact
+from fisher_mlip.export import Artefact, Manifest, load_artefact
+from fisher_mlip.export.lammps_artefact import LammpsArtefact
 from fisher_mlip.products import sha256_of_file
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.inner import OPLS
@@ -61,35 +62,47 @@ def settled_config(config: SimulateConfig, artefact: Artefact) -> SimulateConfig
     Raises:
         InputError: a value is nonsense, or the dtype asked for is not the artefact's.
     """
-    if config.timestep > LONGEST_TIMESTEP:
-        raise InputError(
-            f"expected a timestep of at most {LONGEST_TIMESTEP} fs (0.25 to 1 for hydrogens), "
-            f"found {config.timestep}"
-        )
-    dtype = artefact.manifest.dtype
-    if config.dtype not in (None, dtype):
-        raise InputError(
-            f"dtype {config.dtype} was asked for, but '{artefact.path}' is {dtype}: export again "
-            f"with --dtype {config.dtype}"
-        )
-    _check_ensemble(config)
-    start_frames = str(Path(config.start_frames).resolve()) if config.start_frames else ""
+    settled = settled_system(config, artefact.manifest, artefact.path)
+    values: dict[str, Any] = {}
     _check_watch(config)
-    if config.uncertainty_interval and artefact.manifest.sampled_heads == 0:
-        raise InputError(
-            f"'{artefact.path}' carries no sampled heads: expected one of a finetuned model for "
-            "an uncertainty_interval"
-        )
-    values: dict[str, Any] = {
-        "dtype": dtype,
-        "model": str(artefact.path.resolve()),
-        "start_frames": start_frames,
-    }
     if config.inner not in ("", OPLS):
         values["inner"] = str(load_artefact(Path(config.inner)).path.resolve())
     if config.watch.rdf_reference:
         reference = str(Path(config.watch.rdf_reference).resolve())
         values["watch"] = config.watch.changed(rdf_reference=reference)
+    return settled.model_copy(update=values)
+
+
+def settled_system(config: SimulateConfig, manifest: Manifest, model: Path) -> SimulateConfig:
+    """Return the configuration with what every engine settles: dtype, ensemble, absolute paths.
+
+    Args:
+        config: what to run.
+        manifest: of the artefact.
+        model: its file.
+
+    Raises:
+        InputError: a value is nonsense, or the dtype asked for is not the artefact's.
+    """
+    if config.timestep > LONGEST_TIMESTEP:
+        raise InputError(
+            f"expected a timestep of at most {LONGEST_TIMESTEP} fs (0.25 to 1 for hydrogens), "
+            f"found {config.timestep}"
+        )
+    if config.dtype not in (None, manifest.dtype):
+        raise InputError(
+            f"dtype {config.dtype} was asked for, but '{model}' is {manifest.dtype}: export again "
+            f"with --dtype {config.dtype}"
+        )
+    _check_ensemble(config)
+    if config.uncertainty_interval and manifest.sampled_heads == 0:
+        raise InputError(
+            f"'{model}' carries no sampled heads: expected one of a finetuned model for "
+            "an uncertainty_interval"
+        )
+    values: dict[str, Any] = {"dtype": manifest.dtype, "model": str(model.resolve())}
+    if config.start_frames:
+        values["start_frames"] = str(Path(config.start_frames).resolve())
     if names_file(config.system):
         values["system"] = str(Path(config.system).resolve())
     return config.model_copy(update=values)
@@ -116,7 +129,11 @@ def _check_ensemble(config: SimulateConfig) -> None:
         cold = "thermostat nose-hoover"
     if cold and config.temperature == 0.0:
         raise InputError(f"expected a temperature above 0 K for the {cold}, found 0")
-    if config.ensemble == "npt" and config.checkpoint_interval % config.barostat_interval:
+    if (
+        config.ensemble == "npt"
+        and config.engine == "openmm"
+        and config.checkpoint_interval % config.barostat_interval
+    ):
         raise InputError(
             f"expected a checkpoint_interval that is a multiple of the barostat_interval "
             f"{config.barostat_interval}, found {config.checkpoint_interval}: each checkpoint "
@@ -138,6 +155,7 @@ def refuse_idle(given: dict[str, Any], config: SimulateConfig) -> None:
     needs = {
         "pressure_bar": ("ensemble npt", config.ensemble == "npt"),
         "barostat_interval": ("ensemble npt", config.ensemble == "npt"),
+        "ranks": ("engine lammps", config.engine == "lammps"),
         "thermostat": ("ensemble nvt or npt", config.ensemble != "nve"),
         "friction": ("Langevin thermostat", thermostat == "langevin"),
         "collision_frequency": ("Nosé-Hoover thermostat", thermostat == "nose-hoover"),
@@ -194,7 +212,9 @@ def with_route_of(config: SimulateConfig, folder: RunFolder) -> SimulateConfig:
     return config.model_copy(update={"route": before})
 
 
-def check_resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> None:
+def check_resume(
+    config: SimulateConfig, artefact: Artefact | LammpsArtefact, folder: RunFolder
+) -> None:
     """Check that a run may go on with this configuration and model.
 
     Raises:

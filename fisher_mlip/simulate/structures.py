@@ -39,7 +39,7 @@ def read_structure(path: Path) -> Structure:
             f"expected a system periodic in all directions or in none in '{path}', found pbc "
             f"{frame.pbc.tolist()}"
         )
-    return _topology(frame), frame.positions, frame.cell if frame.is_periodic else None
+    return topology_of(frame), frame.positions, frame.cell if frame.is_periodic else None
 
 
 def frame_of(topology: Topology, positions: FloatArray, cell: FloatArray | None) -> Frame:
@@ -72,7 +72,8 @@ def add_missing_bonds(topology: Topology, frame: Frame) -> str:
     )
 
 
-def _topology(frame: Frame) -> Topology:
+def topology_of(frame: Frame) -> Topology:
+    """Return a frame's atoms as a topology without bonds and box, in their order."""
     topology = Topology()
     chain = topology.addChain()
     for index, number in enumerate(frame.atomic_numbers):

@@ -1,19 +1,24 @@
 """What a run came to."""
 
 import importlib.metadata
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from openmm import Platform
+
+from fisher_mlip.config import SimulateConfig
+from fisher_mlip.products import read_json
+from fisher_mlip.simulate.folder import RunFolder
 
 Status = Literal["finished", "unstable", "alarm", "interrupted"]
 EXIT_CODES: dict[Status, int] = {"finished": 0, "unstable": 3, "alarm": 4, "interrupted": 130}
 PACKAGES = ("fisher-mlip", "openmm", "torch", "mdtraj", "numpy")
 
 
-def package_versions() -> dict[str, str]:
-    """Return the versions that a run depends on."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+def package_versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Return the versions that a run depends on, and those of other packages."""
+    versions = {name: importlib.metadata.version(name) for name in (*PACKAGES, *more)}
     return versions | {"openmm_library": str(Platform.getOpenMMVersion())}
 
 
@@ -66,3 +71,14 @@ class RunSummary:
     def as_dict(self) -> dict[str, Any]:
         """Return the content of `summary.json`."""
         return asdict(self) | {"exit_code": self.exit_code}
+
+
+def finished_summary(config: SimulateConfig, folder: RunFolder) -> RunSummary | None:
+    """Return the summary of a run that has nothing left to do."""
+    if not folder.summary.exists():
+        return None
+    names = [field.name for field in fields(RunSummary)]
+    summary = read_json(folder.summary, names)
+    if summary["status"] != "finished" or summary["steps"] != config.steps:
+        return None
+    return RunSummary(**{name: summary[name] for name in names})

@@ -1,0 +1,130 @@
+"""`fisher-mlip export --target lammps` and `--target mliap`: a model with what LAMMPS reads."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fisher_mlip.cli.console import console, progress_console, wrote
+from fisher_mlip.cli.export_openmm import Asked, usable_frames
+
+if TYPE_CHECKING:
+    from fisher_mlip.config import SimulateConfig
+    from fisher_mlip.data import Frame
+    from fisher_mlip.export.lammps_artefact import LammpsArtefact
+    from fisher_mlip.export.manifest import Manifest
+    from fisher_mlip.lammps.check import LammpsParity
+    from fisher_mlip.model import Checkpoint
+
+_RANKS = (1, 2)
+
+
+def export_for_lammps(
+    asked: Asked, *, system: str | None, molecules: int | None, temperature: float | None
+) -> None:
+    """Write `model.lmp.pt`, a data file and an input, and try the model in LAMMPS."""
+    from fisher_mlip.export.lammps_artefact import compare_lammps, write_lammps_artefact
+    from fisher_mlip.export.parity import probe_frames, require_parity
+    from fisher_mlip.lammps.inputs import write_inputs
+    from fisher_mlip.lammps.mliap import write_mliap_driver
+    from fisher_mlip.model.checkpoint import load_checkpoint
+    from fisher_mlip.products import sha256_of_file, whole_folder, write_summary
+
+    loaded = load_checkpoint(asked.checkpoint)
+    checked = [*probe_frames(loaded.config.elements, asked.seed), *usable_frames(asked.frames)]
+    inputs = [asked.checkpoint, asked.frames, Path(system) if system else None]
+    with whole_folder(asked.folder, overwrite=asked.overwrite, inputs=inputs) as partial:
+        progress_console.print(f"parity on {len(checked)} frames")
+        artefact = write_lammps_artefact(partial, loaded, asked.dtype)
+        parity = compare_lammps(artefact, loaded, checked)
+        require_parity(parity)
+        config = _config(artefact.manifest, system, molecules, temperature)
+        is_mliap = asked.target == "mliap"
+        if config is not None:
+            _, script = write_inputs(partial, config, artefact.manifest, mliap=is_mliap)
+            if is_mliap:
+                write_mliap_driver(partial, script.name)
+        tried, why_not = _tried(asked, artefact, loaded, checked)
+        summary = {
+            "target": asked.target,
+            "checkpoint": str(asked.checkpoint),
+            "model_sha256": sha256_of_file(artefact.path),
+            "dtype": artefact.manifest.dtype,
+            "parity": asdict(parity),
+            "in_lammps": [found.as_dict() for found in tried],
+            "why_not_in_lammps": why_not,
+        }
+        write_summary(partial, summary)
+        names = sorted(path.name for path in partial.iterdir())
+    _print(summary, tried)
+    if config is None:
+        console.print("no data file and no input: --system names what they are for")
+    wrote(*(asked.folder / name for name in names))
+
+
+def _config(
+    manifest: "Manifest", system: str | None, molecules: int | None, temperature: float | None
+) -> "SimulateConfig | None":
+    """Return what the input runs; None where nothing was asked for and there is no usual system."""
+    from fisher_mlip.config import SimulateConfig, parse_config
+    from fisher_mlip.export.manifest import LAMMPS_MODEL_NAME
+    from fisher_mlip.simulate.systems import LIQUID
+
+    if system is None:
+        if not {1, 6, 8} <= set(manifest.elements):
+            return None
+        system = LIQUID
+    given = {
+        **{"model": LAMMPS_MODEL_NAME, "engine": "lammps", "system": system},
+        **{"temperature": 300.0 if temperature is None else temperature, "timestep": 0.5},
+    }
+    if molecules is not None:
+        given["molecules"] = molecules
+    return parse_config(given, SimulateConfig, "the options")
+
+
+def _tried(
+    asked: Asked, artefact: "LammpsArtefact", loaded: "Checkpoint", frames: "list[Frame]"
+) -> "tuple[list[LammpsParity], str]":
+    """Compare what comes out of `lmp` with the model, or return in words why that was not done.
+
+    Raises:
+        UncertifiedError: it is not the model's.
+    """
+    from fisher_mlip.errors import InputError, UncertifiedError
+    from fisher_mlip.lammps.check import compare_in_lammps, fits_lammps
+    from fisher_mlip.lammps.launching import build_plugin
+
+    if not asked.certify:
+        return [], "not asked for"
+    if asked.target == "mliap":
+        return [], "that needs a LAMMPS with ML-IAP and Python"
+    progress_console.print(f"in LAMMPS, on {' and '.join(map(str, _RANKS))} ranks")
+    try:
+        plugin = build_plugin()
+    except InputError as missing:
+        return [], str(missing)
+    usable = [frame for frame in frames if fits_lammps(frame)]
+    tried = [compare_in_lammps(artefact, loaded, usable, plugin, ranks=ranks) for ranks in _RANKS]
+    for found in tried:
+        if not found.holds:
+            raise UncertifiedError(
+                f"what comes out of LAMMPS on {found.ranks} ranks is not the model: expected "
+                f"forces within {found.tolerance:g} eV/Å, found {found.force_difference:.3g}"
+            )
+    return tried, ""
+
+
+def _print(summary: dict[str, Any], tried: "list[LammpsParity]") -> None:
+    parity = summary["parity"]
+    console.print(
+        f"parity on {parity['frames']} frames: forces within {parity['force_difference']:.1e} "
+        f"eV/Å ({summary['dtype']})"
+    )
+    for found in tried:
+        console.print(
+            f"in LAMMPS, {found.ranks} rank{'s' if found.ranks > 1 else ''}: forces within "
+            f"{found.force_difference:.1e} eV/Å, energies {found.energy_difference_per_atom:.1e}, "
+            f"virials {found.virial_difference_per_atom:.1e} eV/atom ({found.frames} frames)"
+        )
+    if not tried:
+        console.print(f"not tried in LAMMPS: {summary['why_not_in_lammps']}", markup=False)

@@ -1,0 +1,76 @@
+"""A configuration -> what LAMMPS reads of it, in a folder to be run by hand."""
+
+from pathlib import Path
+
+from fisher_mlip.config import SimulateConfig
+from fisher_mlip.export.manifest import Manifest
+from fisher_mlip.lammps.data_file import data_text, type_symbols
+from fisher_mlip.lammps.input_script import InputFiles, input_script
+from fisher_mlip.lammps.mliap import DRIVER_NAME
+from fisher_mlip.lammps.settings import check_system, start_title
+from fisher_mlip.model.graph import species_of
+from fisher_mlip.products import write_text
+from fisher_mlip.simulate.progress import show_note
+from fisher_mlip.simulate.systems import GAS, LIQUID, MolecularSystem, build_molecular_system
+from fisher_mlip.simulate.velocities import maxwell_boltzmann
+from fisher_mlip.units import NM_PER_ANGSTROM
+from openmm_plugin import topology_atomic_numbers
+
+_SHORT_NAMES = {LIQUID: "ethanol", GAS: "ethanol"}
+
+
+def input_name(config: SimulateConfig) -> str:
+    """Return what the files of a system are named after: ethanol, or its own file."""
+    return _SHORT_NAMES.get(config.system) or Path(config.system).stem
+
+
+def write_inputs(
+    folder: Path, config: SimulateConfig, manifest: Manifest, *, mliap: bool = False
+) -> list[Path]:
+    """Write a data file and an input script for an exported model that is in the folder.
+
+    Args:
+        folder: an existing one, with `model.lmp.pt`.
+        config: the system, its ensemble and its intervals.
+        manifest: of the model.
+        mliap: for a LAMMPS with ML-IAP and Python, instead of our pair style.
+
+    Returns:
+        the paths written.
+
+    Raises:
+        InputError: no such system, or one that LAMMPS or the model cannot take.
+    """
+    molecular = build_molecular_system(config, manifest.cutoff)
+    check_system(molecular, config)
+    check_elements(molecular, manifest)
+    if molecular.note:
+        show_note(molecular.note)
+    name = input_name(config)
+    data, script = folder / f"{name}.data", folder / f"in.{name}"
+    title = start_title(config)
+    groups = molecular.isolated_groups
+    drawn = maxwell_boltzmann(molecular.masses, config.temperature, groups, config.seed)
+    write_text(data, data_text(molecular, drawn / NM_PER_ANGSTROM, title))
+    files = InputFiles(script.name, config.model, data.name)
+    pair = mliap_lines(type_symbols(molecular)) if mliap else None
+    how = f"python {DRIVER_NAME}" if mliap else None
+    write_text(script, input_script(molecular, config, files, title=title, pair=pair, how=how))
+    return [data, script]
+
+
+def mliap_lines(symbols: list[str]) -> list[str]:
+    """Return the lines that choose an object which Python has loaded already."""
+    return [
+        "pair_style      mliap unified EXISTS 0",
+        f"pair_coeff      * * {' '.join(symbols)}",
+    ]
+
+
+def check_elements(molecular: MolecularSystem, manifest: Manifest) -> None:
+    """Check that a model knows every element of a system.
+
+    Raises:
+        InputError: it does not.
+    """
+    species_of(topology_atomic_numbers(molecular.topology), manifest.elements)

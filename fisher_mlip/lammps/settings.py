@@ -1,0 +1,66 @@
+"""Which configurations LAMMPS can run."""
+
+import os
+from pathlib import Path
+
+from fisher_mlip.config import SimulateConfig
+from fisher_mlip.errors import InputError
+from fisher_mlip.export.lammps_artefact import LammpsArtefact
+from fisher_mlip.simulate.settings import settled_system
+from fisher_mlip.simulate.systems import GAS, MolecularSystem
+
+_OPENMM_ONLY = {
+    "inner": "",
+    "respa_steps": 1,
+    "route": "auto",
+    "platform": "auto",
+    "on_alarm": "warn",
+    "barostat_interval": 25,
+}
+
+
+def settled_for_lammps(config: SimulateConfig, artefact: LammpsArtefact) -> SimulateConfig:
+    """Return the configuration with what the artefact decides filled in, paths made absolute.
+
+    Raises:
+        InputError: a value is nonsense, an option is of OpenMM alone, or the dtype asked for is
+            not the artefact's.
+    """
+    for key, default in _OPENMM_ONLY.items():
+        value = getattr(config, key)
+        if value != default:
+            raise InputError(f"{key} {value!r} is for the engine openmm, found the engine lammps")
+    if config.watch.rdf_reference or config.watch.uncertainty:
+        raise InputError("the watch is for the engine openmm, found the engine lammps with bounds")
+    return settled_system(config, artefact.manifest, artefact.path)
+
+
+def check_system(molecular: MolecularSystem, config: SimulateConfig) -> None:
+    """Check that LAMMPS can simulate a system.
+
+    Raises:
+        InputError: molecules that do not see each other, or NPT without a box.
+    """
+    if molecular.independent_molecules and config.molecules > 1:
+        raise InputError(
+            f"the molecules of {GAS} do not see each other, which LAMMPS cannot do: expected "
+            "--molecules 1, ethanol-liquid or a file"
+        )
+    if config.ensemble == "npt" and not molecular.is_periodic:
+        raise InputError(
+            f"expected a periodic system for the ensemble npt, found '{config.system}' without a "
+            "box: it has no volume"
+        )
+
+
+def threads_per_rank(ranks: int) -> int:
+    """Return the threads of each rank: OMP_NUM_THREADS, or the processors shared out."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    return max(1, len(os.sched_getaffinity(0)) // ranks)
+
+
+def start_title(config: SimulateConfig) -> str:
+    """Return the first line of a data file and an input script."""
+    return f"{Path(config.system).name}, {config.ensemble}, by fisher-mlip"
