@@ -129,16 +129,20 @@ class Settings:
         Raises:
             InputError: no fix integrates.
         """
-        found = {word for style in self.fixes.values() for word in style[0].split("/")}
-        by_words = {"npt": _BAROSTATS, "nvt": _THERMOSTATS, "nve": _INTEGRATORS}
-        for name, words in by_words.items():
-            if found & words:
-                return name
+        found = self.find_ensemble()
+        if found is not None:
+            return found
         names = ", ".join(style[0] for style in self.fixes.values()) or "none"
         raise InputError(
             f"expected a fix nve, nvt, npt, langevin or the like among the commands of the log, "
             f"found {names}"
         )
+
+    def find_ensemble(self) -> str | None:
+        """Return `nve`, `nvt` or `npt`, or None where no fix integrates."""
+        found = {word for style in self.fixes.values() for word in style[0].split("/")}
+        by_words = {"npt": _BAROSTATS, "nvt": _THERMOSTATS, "nve": _INTEGRATORS}
+        return next((name for name, words in by_words.items() if found & words), None)
 
     @property
     def bath(self) -> tuple[float, str] | None:

@@ -15,6 +15,7 @@ from fisher_mlip.analysis.lammps_dump import first_frame, read_index
 from fisher_mlip.analysis.lammps_log import (
     Block,
     LammpsLog,
+    blow_up_of,
     check_columns,
     joined,
     ledger_of,
@@ -23,9 +24,10 @@ from fisher_mlip.analysis.lammps_log import (
 from fisher_mlip.analysis.run import Dump, DumpPart, Reference, Run
 from fisher_mlip.analysis.run_folder import MINIMUM_ROWS, check_rows, torn_note
 from fisher_mlip.config import SimulateConfig, parse_config
-from fisher_mlip.data.bonds import BOND_REACH, bonds_by_distance
+from fisher_mlip.data.bonds import _BONDING, BOND_REACH, bonds_by_distance
 from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.errors import InputError
+from fisher_mlip.lammps.outcome import Failure, find_failure
 
 # Relative change of the energy between two runs, below which the second goes on with the first.
 _SAME_ENERGY = 1e-6
@@ -47,6 +49,11 @@ class _Group:
     start: Settings
     block: Block
     is_last: bool
+
+    @property
+    def end(self) -> int:
+        """Number of the last of them."""
+        return self.first + self.count - 1
 
     @property
     def first_step(self) -> int:
@@ -89,8 +96,10 @@ def read_foreign_run(path: Path, log_path: Path, label: str) -> Run:
             not tell the elements.
     """
     log = read_log(log_path)
-    group = _group(log)
-    check_rows(len(group.block.values), log_path, 0.0 if log.failure else None)
+    failure = find_failure(log_path, path / "screen.txt")
+    blown_up = blow_up_of(failure)
+    group = _group(log, is_blown_up=bool(blown_up))
+    check_rows(len(group.block.values), log_path, 0.0 if blown_up else None)
     dump_path = _find_dump(path, log)
     reference = _reference(log, group, dump_path)
     config = _config(group, dump_path, path)
@@ -100,7 +109,7 @@ def read_foreign_run(path: Path, log_path: Path, label: str) -> Run:
         origin_step=group.first_step,
         symbols=reference.symbols,
         n_atoms=reference.n_atoms,
-        is_periodic=all(word == "p" for word in group.block.settings.boundary),
+        is_periodic=_is_periodic(group, dump_path),
         blown_up_ps=None,
     )
     last = None if group.is_last else group.last_step
@@ -113,15 +122,15 @@ def read_foreign_run(path: Path, log_path: Path, label: str) -> Run:
         ledger,
         molecules=None,
         summary={},
-        notes=_notes(log, group, dump_path, config),
+        notes=_notes(log, group, dump_path, failure),
         dump=Dump(parts, group.first_step),
         is_foreign=True,
-        failure=log.failure if group.is_last else "",
+        failure=blown_up,
     )
 
 
-def _group(log: LammpsLog) -> _Group:
-    """Return the last runs that belong together and have rows enough, or the last at all."""
+def _group(log: LammpsLog, *, is_blown_up: bool) -> _Group:
+    """Return the last runs that belong together and have rows enough, or those that blew up."""
     groups: list[list[Block]] = []
     before: Block | None = None
     for block in log.blocks:
@@ -135,7 +144,7 @@ def _group(log: LammpsLog) -> _Group:
         raise InputError(f"expected the rows of a 'run' in '{log.path}', found none")
     sizes = [sum(len(block.values) for block in blocks) for blocks in groups]
     enough = [k for k, size in enumerate(sizes) if size >= MINIMUM_ROWS]
-    chosen = enough[-1] if enough and not log.failure else len(groups) - 1
+    chosen = enough[-1] if enough and not is_blown_up else len(groups) - 1
     blocks, first = groups[chosen], 1 + sum(len(earlier) for earlier in groups[:chosen])
     check_columns(blocks, log.path)
     rows = joined(blocks, [(-np.inf, np.inf)] * len(blocks))
@@ -151,13 +160,13 @@ def _goes_on(before: Block, block: Block) -> bool:
     last, first = (
         part.values[row, part.columns.index("TotEng")] for part, row in ((before, -1), (block, 0))
     )
-    is_same = abs(first - last) <= _SAME_ENERGY * max(abs(first), abs(last))
-    return bool(is_same) and _kind(before) == _kind(block)
+    is_same = np.isclose(first, last, rtol=_SAME_ENERGY, atol=0.0, equal_nan=True)
+    return bool(is_same) and _kind(before.settings) == _kind(block.settings)
 
 
-def _kind(block: Block) -> tuple[Any, ...]:
-    settings = block.settings
-    return settings.ensemble, settings.timestep_fs, settings.bath, settings.is_per_atom
+def _kind(settings: Settings) -> tuple[Any, ...]:
+    ensemble, units = settings.find_ensemble(), (settings.units, settings.is_per_atom)
+    return ensemble, settings.timestep, settings.bath, units
 
 
 def _find_dump(path: Path, log: LammpsLog) -> Path | None:
@@ -188,12 +197,26 @@ def _reference(log: LammpsLog, group: _Group, dump: Path | None) -> Reference:
         return Reference(symbols, empty, 0, empty.reshape(0, 2), told)
     frame = first_frame(dump)
     _check_elements(frame, log, group, dump)
-    bonds = bonds_by_distance(frame)
+    bonds = _bonds(frame)
     links = coo_array((np.ones(len(bonds)), bonds.T), shape=(frame.n_atoms, frame.n_atoms))
     n_molecules, index = connected_components(links, directed=False)
     symbols = tuple(chemical_symbols[number] for number in frame.atomic_numbers)
     told |= {"dump": dump.name, "bonds_from": "distances in the first frame of the dump"}
     return Reference(symbols, np.asarray(index, dtype=np.int64), int(n_molecules), bonds, told)
+
+
+def _is_periodic(group: _Group, dump: Path | None) -> bool:
+    """Return whether all directions are; a restart file sets that without a command."""
+    first = None if dump is None else read_index(dump).first
+    if first is not None:
+        return bool(first.is_periodic.all())
+    return all(word == "p" for word in group.block.settings.boundary)
+
+
+def _bonds(frame: Frame) -> IntArray:
+    if not np.isin(frame.atomic_numbers, _BONDING).any():
+        return np.zeros((0, 2), dtype=np.int64)
+    return bonds_by_distance(frame)
 
 
 def _check_elements(frame: Frame, log: LammpsLog, group: _Group, dump: Path) -> None:
@@ -214,12 +237,13 @@ def _check_elements(frame: Frame, log: LammpsLog, group: _Group, dump: Path) -> 
 def _config(group: _Group, dump: Path | None, path: Path) -> SimulateConfig:
     settings = group.block.settings
     known: dict[str, Any] = {
+        "engine": "lammps",
         "model": "",
         "system": path.resolve().name if dump is None else dump.name,
         "ensemble": settings.ensemble,
         "temperature": _temperature(group)[0],
         "timestep": settings.timestep_fs,
-        "steps": max(1, _planned_end(group) - group.first_step),
+        "steps": max(1, group.last_step - group.first_step),
         "report_interval": _interval(group.block.steps),
     }
     if dump is not None:
@@ -227,8 +251,6 @@ def _config(group: _Group, dump: Path | None, path: Path) -> SimulateConfig:
         index = read_index(dump)
         steps = index.steps[slice(*index.counted(part))]
         known["trajectory_interval"] = _interval(np.array([group.first_step, *steps]))
-    if "engine" in SimulateConfig.model_fields:
-        known["engine"] = "lammps"
     return parse_config(known, SimulateConfig, f"what '{path}' tells of the run")
 
 
@@ -247,29 +269,19 @@ def _interval(steps: FloatArray | IntArray) -> int:
     return int(differences.most_common(1)[0][0]) if differences else 1
 
 
-def _planned_end(group: _Group) -> int:
-    """Return the step that the last run of a group was to end at, at least that of its last row."""
-    _, *arguments = group.block.settings.command
-    if not group.block.is_ended and arguments and arguments[0].isdigit():
-        return group.last_step + int(arguments[0])
-    return group.last_step
-
-
 def _notes(
-    log: LammpsLog, group: _Group, dump: Path | None, config: SimulateConfig
+    log: LammpsLog, group: _Group, dump: Path | None, failure: Failure | None
 ) -> tuple[str, ...]:
     settings = group.block.settings
     fixes = ", ".join(style[0] for style in settings.fixes.values())
-    _, source = _temperature(group)
-    runs = (
-        f"run {group.first}"
-        if group.count == 1
-        else f"runs {group.first} to {group.first + group.count - 1}"
+    temperature, source = _temperature(group)
+    which = (
+        f"run {group.first} is" if group.count == 1 else f"runs {group.first} to {group.end} are"
     )
     what = (
-        f"inferred from {log.path.name}: units {settings.units}, {config.ensemble.upper()} (fix "
-        f"{fixes}), timestep {config.timestep:g} fs, {config.temperature:g} K by {source}; read is "
-        f"{runs} of the log, and times count from its step {group.first_step}"
+        f"inferred from {log.path.name}: units {settings.units}, {settings.ensemble.upper()} (fix "
+        f"{fixes}), timestep {settings.timestep_fs:g} fs, {temperature:g} K by {source}; "
+        f"{which} analyzed, and times count from step {group.first_step}"
     )
     if dump is None:
         notes = [f"{what}; without a dump (*.lammpstrj or *.dump) only energies are analyzed"]
@@ -280,13 +292,13 @@ def _notes(
         ]
     if not group.is_last:
         notes.append(f"later runs in {log.path.name} have fewer than {MINIMUM_ROWS} rows each")
-    if not group.block.is_ended and not log.error:
+    if not group.block.is_ended and failure is None:
         notes.append(
             f"{log.path.name} does not come to the end of the run: it is still being written or "
             f"was cut off; read to step {group.last_step}"
         )
-    if log.error:
-        notes.append(f"{log.path.name} has '{log.error}'")
+    if failure is not None and not blow_up_of(failure):
+        notes.append(f"LAMMPS ended with '{failure.message}'")
     if log.is_torn:
         notes.append(torn_note(log.path))
     return tuple(notes)

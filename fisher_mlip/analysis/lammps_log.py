@@ -11,17 +11,18 @@ from fisher_mlip.analysis.lammps_commands import Settings
 from fisher_mlip.analysis.run import Ledger, finite_ledger
 from fisher_mlip.data.frames import BoolArray, FloatArray
 from fisher_mlip.errors import InputError
+from fisher_mlip.lammps.outcome import Failure
 from fisher_mlip.units import FS_PER_PS
 
 _NEEDED = ("Step", "Temp", "PotEng", "KinEng", "TotEng")
+_ROWS_AT_ONCE = 4096
 _ELEMENT_PREFIX = "c_T_"
 # What comes before a header, in new and in old versions.
 _BEFORE_HEADER = ("Per MPI rank memory", "Memory usage per processor")
 _LOOP = re.compile(r"Loop time of .* with (\d+) atoms")
 _CREATED = re.compile(r"(?:Created|\s*)\s*(\d+) atoms")
+_MISSING = re.compile(r"atoms( \d+)+ missing")
 _NUMBER = re.compile(r"[+-]?(\d|nan|inf)", re.IGNORECASE)
-# Errors of an unstable run, in LAMMPS' words.
-_BLOW_UPS = ("lost atoms", "non-numeric", "out of range atoms", "atoms missing", "not finite")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,6 @@ class LammpsLog:
         version: of LAMMPS, in its words; "" if the log does not tell.
         blocks: those that have rows.
         n_atoms: in the end; None if the log does not tell.
-        error: the message that LAMMPS ended with; "" for none.
         is_torn: the last line was cut off while it was written, and is left out.
     """
 
@@ -63,15 +63,7 @@ class LammpsLog:
     version: str
     blocks: tuple[Block, ...]
     n_atoms: int | None
-    error: str
     is_torn: bool
-
-    @property
-    def failure(self) -> str:
-        """The error where atoms were lost or ceased to be finite during a run; "" else."""
-        is_running = bool(self.blocks) and not self.blocks[-1].is_ended
-        is_blow_up = any(words in self.error.lower() for words in _BLOW_UPS)
-        return self.error if is_running and is_blow_up else ""
 
 
 @dataclass(eq=False)
@@ -82,20 +74,27 @@ class _Reader:
     settings: Settings = field(default_factory=Settings)
     version: str = ""
     n_atoms: int | None = None
-    error: str = ""
     is_torn: bool = False
     blocks: list[Block] = field(default_factory=list)
     columns: tuple[str, ...] | None = None
     rows: list[str] = field(default_factory=list)
+    parts: list[FloatArray] = field(default_factory=list)
 
     def close(self, *, is_ended: bool) -> None:
         """Make a block of the rows that were read since the header."""
-        if self.columns is not None and (self.rows or not self.columns):
-            values = _numbers(self.rows, len(self.columns), self.path)
+        if self.columns is not None and (self.rows or self.parts or not self.columns):
+            self._make_numbers()
+            values = np.concatenate([np.zeros((0, len(self.columns))), *self.parts])
             self.blocks.append(Block(self.columns, values, self.settings, is_ended))
             if self.settings.is_run:
                 self.settings = replace(self.settings, velocity_temperature=None)
-        self.columns, self.rows = None, []
+        self.columns, self.rows, self.parts = None, [], []
+
+    def _make_numbers(self) -> None:
+        """Turn the lines that were read into numbers, which take less room."""
+        if self.rows:
+            self.parts.append(_numbers(self.rows, self.path))
+            self.rows = []
 
     def read(self, line: str, before: str) -> None:
         """Take one line; `before` is that before it."""
@@ -103,8 +102,6 @@ class _Reader:
         if words[:1] == ["Step"] or before.startswith(_BEFORE_HEADER):
             self.close(is_ended=False)
             self.columns = () if line.startswith("---") else tuple(words)
-        elif line.startswith("ERROR"):
-            self.error = self.error or line.strip()
         elif self.columns is not None:
             self._read_in_block(line, words)
         elif line.startswith("LAMMPS ("):
@@ -120,6 +117,8 @@ class _Reader:
             self.close(is_ended=True)
         elif words and len(words) == len(self.columns or ()) and _NUMBER.match(words[0]):
             self.rows.append(line)
+            if len(self.rows) == _ROWS_AT_ONCE:
+                self._make_numbers()
 
     def _count_atoms(self, line: str) -> None:
         count = _CREATED.fullmatch(line.rstrip())
@@ -147,8 +146,7 @@ def read_log(path: Path) -> LammpsLog:
     except OSError:
         raise InputError(f"expected a LAMMPS log '{path}', found none that can be read") from None
     reader.close(is_ended=False)
-    blocks, n_atoms = tuple(reader.blocks), reader.n_atoms
-    return LammpsLog(path, reader.version, blocks, n_atoms, reader.error, reader.is_torn)
+    return LammpsLog(path, reader.version, tuple(reader.blocks), reader.n_atoms, reader.is_torn)
 
 
 def _whole_lines(lines: Iterable[str], reader: _Reader) -> Iterator[str]:
@@ -166,13 +164,20 @@ def _whole_lines(lines: Iterable[str], reader: _Reader) -> Iterator[str]:
         yield joined
 
 
-def _numbers(rows: Sequence[str], n_columns: int, path: Path) -> FloatArray:
-    if not rows:
-        return np.zeros((0, n_columns))
+def _numbers(rows: Sequence[str], path: Path) -> FloatArray:
     try:
         return np.loadtxt(rows, ndmin=2, dtype=np.float64)
     except ValueError as error:
         raise InputError(f"expected rows of numbers in '{path}', found: {error}") from None
+
+
+def blow_up_of(failure: Failure | None) -> str:
+    """Return the message that LAMMPS ended an unstable run with; "" of any other end."""
+    if failure is None:
+        return ""
+    # The atoms of a bond that are further apart than processors see: "Bond atoms 1 2 missing".
+    is_unstable = failure.is_unstable or _MISSING.search(failure.message) is not None
+    return failure.message if is_unstable else ""
 
 
 def check_columns(blocks: Sequence[Block], path: Path) -> None:

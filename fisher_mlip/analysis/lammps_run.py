@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fisher_mlip.analysis.lammps_dump import read_index
 from fisher_mlip.analysis.lammps_log import (
     Block,
     LammpsLog,
+    blow_up_of,
     check_columns,
     joined,
     ledger_of,
@@ -24,11 +24,11 @@ from fisher_mlip.analysis.run_folder import (
     torn_note,
 )
 from fisher_mlip.errors import InputError
-from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.lammps.folder import LammpsFolder
+from fisher_mlip.lammps.outcome import Failure, find_failure
 from fisher_mlip.simulate.records import CheckpointRecord
 from openmm_plugin.watch import read_alarms
 
-LOG_NAME = "log.lammps"
 _NAMES = re.compile(r"(trajectory|log)(?:\.part(\d{4,}))?\.(?:lammpstrj|lammps)")
 
 
@@ -55,12 +55,15 @@ def read_lammps_run(path: Path, label: str) -> Run:
         InputError: a file that is missing or cannot be used, or fewer than 3 rows of a run that
             did not end itself as unstable.
     """
-    described = read_description(path, LOG_NAME)
+    folder = LammpsFolder(path)
+    first_log = folder.log(1)
+    described = read_description(path, first_log.name)
     config, reference = described.config, described.reference
     parts = _parts(path)
     logs = [read_log(part.log) for part in parts if part.log.is_file()]
     block, blown_up = _rows(parts, logs, path), described.blown_up_ps
-    check_rows(len(block.values), path / LOG_NAME, blown_up)
+    failure = find_failure(logs[-1].path, folder.screen)
+    check_rows(len(block.values), first_log, blown_up)
     ledger = ledger_of(
         block,
         timestep_fs=config.timestep,
@@ -79,16 +82,17 @@ def read_lammps_run(path: Path, label: str) -> Run:
         ledger,
         described.molecules,
         described.summary,
-        (*notes, *_notes(parts, logs, path), *described.notes),
+        (*notes, *_notes(parts, logs, failure, path), *described.notes),
         tuple(read_alarms(path / "alarms.csv")),
         dump=Dump(tuple(part.dump for part in parts)),
-        failure=logs[-1].failure,
+        failure=blow_up_of(failure),
     )
 
 
 def _parts(path: Path) -> list[_Part]:
     """Return the parts of a run: those of its record, or those that are there without one."""
-    record = RunFolder(path).record
+    folder = LammpsFolder(path)
+    record = folder.record
     if record.is_file():
         segments = CheckpointRecord.read(record).segments
         names = [(_number(segment.file), segment.first_step) for segment in segments]
@@ -99,7 +103,8 @@ def _parts(path: Path) -> list[_Part]:
             )
     else:
         numbers = sorted({_number(file.name) for file in path.iterdir()} - {0})
-        names = [(number, _first_step(path, number)) for number in numbers]
+        found = [(number, _first_step(folder.log(number))) for number in numbers]
+        names = [(number, first) for number, first in found if first is not None]
     firsts = [first for _, first in names]
     lasts = [*firsts[1:], None]
     # A part that began before the one in front of it would take that one's frames.
@@ -108,7 +113,7 @@ def _parts(path: Path) -> list[_Part]:
             f"expected parts that begin one after the other in '{path}', found {firsts}"
         )
     return [
-        _Part(number, _log(path, number), DumpPart(_dump(path, number), first, last))
+        _Part(number, folder.log(number), DumpPart(folder.segment(number), first, last))
         for (number, first), last in zip(names, lasts, strict=True)
     ]
 
@@ -120,48 +125,42 @@ def _rows(parts: Sequence[_Part], logs: Sequence[LammpsLog], path: Path) -> Bloc
     for part in parts:
         own = by_path.get(part.log, ())
         check_columns(own, part.log)
+        if own and own[0].steps[0] != part.dump.first_step:
+            raise InputError(
+                f"expected rows from step {part.dump.first_step} on in '{part.log}', found "
+                f"{own[0].steps[0]:.0f}"
+            )
         # The first row of a later part is the last one before it, once more.
         low = part.dump.first_step + (1 if part.dump.first_step else 0)
         high = np.inf if part.dump.last_step is None else part.dump.last_step
         blocks += own
         bounds += [(low, high)] * len(own)
     if not blocks:
-        raise InputError(f"expected rows of a run in '{path / LOG_NAME}', found none")
+        raise InputError(f"expected rows of a run in '{LammpsFolder(path).log(1)}', found none")
     return joined(blocks, bounds)
 
 
-def _first_step(path: Path, number: int) -> int:
-    """Return the step that a part begins with, which its log and its dump both show."""
-    log = _log(path, number)
+def _first_step(log: Path) -> int | None:
+    """Return the step of a log's first row, which is that with which its part begins."""
     blocks = read_log(log).blocks if log.is_file() else ()
     check_columns(blocks[:1], log)
-    steps = [block.steps[0] for block in blocks[:1]] or read_index(_dump(path, number)).steps[:1]
-    if len(steps) == 0:
-        raise InputError(f"expected {RunFolder(path).record.name} or rows in '{log}', found none")
-    return int(steps[0])
+    return int(blocks[0].steps[0]) if blocks else None
 
 
-def _notes(parts: Sequence[_Part], logs: Sequence[LammpsLog], path: Path) -> list[str]:
+def _notes(
+    parts: Sequence[_Part], logs: Sequence[LammpsLog], failure: Failure | None, path: Path
+) -> list[str]:
     notes = [torn_note(log.path) for log in logs if log.is_torn]
     notes += [f"{part.log.name} is missing" for part in parts if not part.log.is_file()]
-    if logs[-1].error:
-        notes.append(f"{logs[-1].path.name} has '{logs[-1].error}'")
+    if failure is not None and not blow_up_of(failure):
+        notes.append(f"LAMMPS ended with '{failure.message}'")
     own = {part.number for part in parts} | {0}
     notes += [
-        f"{file.name} is no part in {RunFolder(path).record.name} and is not read"
+        f"{file.name} is no part in {LammpsFolder(path).record.name} and is not read"
         for file in sorted(path.iterdir())
         if _number(file.name) not in own
     ]
     return notes
-
-
-def _log(path: Path, number: int) -> Path:
-    return path / (LOG_NAME if number == 1 else f"log.part{number:04d}.lammps")
-
-
-def _dump(path: Path, number: int) -> Path:
-    name = "trajectory" if number == 1 else f"trajectory.part{number:04d}"
-    return path / f"{name}.lammpstrj"
 
 
 def _number(name: str) -> int:

@@ -59,8 +59,8 @@ def _of_breaks(report: Report) -> list[tuple[str, str]]:
         (
             "Temperature",
             "As the ledger or the log has it, from on-step velocities, of all atoms and of each "
-            "element, averaged after the discarded start; ± is the 95 % interval of the mean, with the "
-            "correlation of the rows counted.",
+            "element, averaged after the discarded start; ± is the 95 % interval of the mean, with "
+            "the correlation of the rows counted.",
         ),
         (
             "Density",
@@ -70,9 +70,9 @@ def _of_breaks(report: Report) -> list[tuple[str, str]]:
         ),
         (
             "Verdict",
-            "Unstable: an energy is not finite or a bond broke. Drifting: the interval of the "
-            "drift excludes zero and the drift over kinetic is above 1 (NVE). Unchecked: no bonds "
-            "or no frames to look at. Stable: no bond broke in at least "
+            "Unstable: an energy is not finite, a bond broke or LAMMPS lost atoms. Drifting: the "
+            "interval of the drift excludes zero and the drift over kinetic is above 1 (NVE). "
+            "Unchecked: no bonds or no frames to look at. Stable: no bond broke in at least "
             f"{STABLE_FRAMES} frames, and the 95 % upper bound of the rate of breaks leaves a "
             f"molecule a mean life of {STABLE_LIFE_PS:g} ps or more; with less than that no break "
             "was seen, and no more can be said.",

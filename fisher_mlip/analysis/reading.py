@@ -34,6 +34,6 @@ def read_run(path: Path, label: str | None = None) -> Run:
             )
         return read_foreign_run(path, log, name)
     config = read_config(path / "config.yaml", SimulateConfig)
-    if getattr(config, "engine", "openmm") == "lammps":
+    if config.engine == "lammps":
         return read_lammps_run(path, name)
     return read_openmm_run(path, name)

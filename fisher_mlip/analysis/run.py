@@ -149,7 +149,7 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """How it was run, as far as that is known."""
-        known = self.config.model_fields_set if self.is_foreign else None
+        known = self.config.model_fields_set - {"model"} if self.is_foreign else None
         return self.config.model_dump(include=known)
 
 

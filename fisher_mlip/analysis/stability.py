@@ -92,7 +92,7 @@ def find_breaks(run: Run, *, threshold: float, reference: Path | None) -> Stabil
 
 def _first_lengths(run: Run, types: BondTypes) -> FloatArray | None:
     parts: list[FloatArray] = []
-    for _, chunk in iterate_chunks(run):
+    for _, chunk in iterate_chunks(run, FIRST_FRAMES):
         parts.append(distances(chunk[:FIRST_FRAMES], types.bonds))
         if sum(len(part) for part in parts) >= FIRST_FRAMES:
             break

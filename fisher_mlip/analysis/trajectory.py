@@ -41,17 +41,24 @@ def start_frame(run: Run) -> "mdtraj.Trajectory":
     return frame
 
 
-def iterate_chunks(run: Run) -> Iterator[tuple[FloatArray, "mdtraj.Trajectory"]]:
+def iterate_chunks(
+    run: Run, size: int | None = None
+) -> Iterator[tuple[FloatArray, "mdtraj.Trajectory"]]:
     """Yield (times in ps, trajectory of those frames) over all segments of a run.
 
     A last frame that was cut off is not yielded, nor are those of a segment that is missing.
+
+    Args:
+        run: of either engine.
+        size: frames in a chunk; as many as memory holds with ease if None.
 
     Raises:
         InputError: the topology is missing, or a segment is no DCD, or a part no dump, of the
             system.
     """
     topology = start_frame(run).topology
-    size = max(1, _ATOM_FRAMES_PER_CHUNK // topology.n_atoms)
+    if size is None:
+        size = max(1, _ATOM_FRAMES_PER_CHUNK // topology.n_atoms)
     if run.dump is not None:
         yield from lammps_chunks(run, topology, size)
         return

@@ -58,10 +58,10 @@ def verdict_of(
 ) -> str:
     """Say in one sentence what happened."""
     parts = []
-    if run.ledger.first_nonfinite_ps is not None:
-        parts.append(f"the energy ceased to be finite at {run.ledger.first_nonfinite_ps:.4g} ps")
     if run.failure:
         parts.append(f"LAMMPS ended after {run.duration_ps:.4g} ps with '{run.failure}'")
+    elif run.ledger.first_nonfinite_ps is not None:
+        parts.append(f"the energy ceased to be finite at {run.ledger.first_nonfinite_ps:.4g} ps")
     parts += _alarms_in_words(run)
     parts.append(_bonds_in_words(run, stability))
     if status == "no break seen":

@@ -45,6 +45,9 @@ def analyze(
 ) -> None:
     """Report drift, broken bonds and temperatures of one or more runs.
 
+    A run is a folder of simulate, with either engine, or one with the log of any LAMMPS run (units
+    metal or real) and, for bonds, its dump (id type element xu yu zu).
+
     A run that is still being written is read as far as it is whole.
 
     Example: fisher-mlip analyze runs/base runs/head --labels base,head -o report

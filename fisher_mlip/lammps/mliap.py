@@ -90,8 +90,8 @@ class GhostFeatures(torch.autograd.Function):
 class FisherMliap:
     """What LAMMPS's ML-IAP asks of a model: five attributes and three methods.
 
-    It is no subclass of `lammps.mliap.MLIAPUnified`, which nothing in LAMMPS asks for: what that
-    one would add is a method that writes a pickle.
+    It is registered as a `lammps.mliap.MLIAPUnified` where it is loaded, and does not derive from
+    it: what it would inherit is a method that writes a pickle.
 
     Attributes:
         interface: LAMMPS's own.
@@ -351,6 +351,8 @@ def _require_coupling(lmp: Any, name: str) -> None:
 
 def _load_mliap_module() -> Any:
     try:
+        unified = importlib.import_module("lammps.mliap.mliap_unified_abc").MLIAPUnified
+        unified.register(FisherMliap)
         return importlib.import_module("lammps.mliap")
     except (ImportError, OSError) as failure:
         raise InputError(

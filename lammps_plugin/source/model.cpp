@@ -10,7 +10,12 @@
 #include <torch/script.h>
 
 #include <fstream>
+#include <limits>
 #include <stdexcept>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 namespace fisher_mlip {
 
@@ -33,9 +38,13 @@ torch::Tensor whole_numbers(const std::vector<int64_t> &values, const torch::Dev
   return torch::tensor(at::ArrayRef<int64_t>(values.data(), count), torch::kInt64).to(device);
 }
 
-std::string first_line(const std::string &text)
+std::runtime_error cannot_load(const std::string &path, const std::string &reason)
 {
-  return text.substr(0, text.find('\n'));
+  const auto start = reason.find_first_not_of(" \n");
+  const std::string words = start == std::string::npos ? "" : reason.substr(start);
+  return std::runtime_error("torch cannot load '" + path + "' (expected a model.lmp.pt of " +
+                            "'fisher-mlip export --target lammps'): " +
+                            words.substr(0, words.find('\n')));
 }
 
 }    // namespace
@@ -78,8 +87,9 @@ Model::Model(const std::string &path, const std::string &device, int local_rank)
     torch->script = torch::jit::load(path, torch->device, extra);
     torch->script.eval();
   } catch (const c10::Error &failure) {
-    throw std::runtime_error("torch cannot load '" + path + "': " +
-                             first_line(failure.what_without_backtrace()));
+    throw cannot_load(path, failure.what_without_backtrace());
+  } catch (const std::exception &failure) {
+    throw cannot_load(path, failure.what());
   }
   read_manifest(path, extra[MANIFEST]);
   if (torch->device.is_cuda()) device_name = torch->device.str();
@@ -134,6 +144,15 @@ void set_threads(int n_threads)
 int get_threads()
 {
   return at::get_num_threads();
+}
+
+void keep_large_blocks()
+{
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TOP_PAD, 1 << 28);
+#endif
 }
 
 }    // namespace fisher_mlip

@@ -43,6 +43,10 @@ class Model {
 void set_threads(int n_threads);
 int get_threads();
 
+// Have glibc keep the memory of large tensors, which it otherwise maps from the kernel and unmaps
+// again in every operation: a third of a step.
+void keep_large_blocks();
+
 }    // namespace fisher_mlip
 
 #endif

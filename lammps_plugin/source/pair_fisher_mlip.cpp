@@ -112,9 +112,7 @@ void PairFisherMlip::coeff(int narg, char **arg)
     error->all(FLERR,
                "pair_coeff of fisher_mlip: expected '* * model.lmp.pt' and an element for each of "
                "the {} atom types, found {} words", atom->ntypes, narg);
-  if (std::string(arg[0]) != "*" || std::string(arg[1]) != "*")
-    error->all(FLERR, "pair_coeff of fisher_mlip: expected '* *', found '{} {}'", arg[0], arg[1]);
-  choose_threads();
+  prepare_process();
   try {
     model = std::make_unique<fisher_mlip::Model>(arg[2], device, rank_on_node(world));
   } catch (const std::runtime_error &failure) {
@@ -127,7 +125,7 @@ void PairFisherMlip::coeff(int narg, char **arg)
                    fisher_mlip::get_threads());
 }
 
-void PairFisherMlip::choose_threads() const
+void PairFisherMlip::prepare_process() const
 {
   int wanted = threads;
   if (wanted == 0) {
@@ -135,6 +133,7 @@ void PairFisherMlip::choose_threads() const
     wanted = given ? std::max(1, std::atoi(given)) : 1;
   }
   fisher_mlip::set_threads(wanted);
+  fisher_mlip::keep_large_blocks();
 }
 
 void PairFisherMlip::map_types(int n, char **symbols)
@@ -143,7 +142,10 @@ void PairFisherMlip::map_types(int n, char **symbols)
   species_of_type.assign(n + 1, -1);
   for (int type = 1; type <= n; type++) {
     const std::string symbol = symbols[type - 1];
-    if (symbol == "NULL") continue;
+    if (symbol == "NULL" && std::string(force->pair_style).rfind("hybrid", 0) == 0) continue;
+    if (symbol == "NULL")
+      error->all(FLERR, "pair_coeff of fisher_mlip: NULL is for pair_style hybrid: expected an "
+                        "element for each atom type");
     const auto found = std::find(known.begin(), known.end(), fisher_mlip::atomic_number(symbol));
     if (found == known.end()) {
       std::string names;
@@ -177,23 +179,26 @@ void PairFisherMlip::require_all_pairs() const
         error->all(FLERR, "pair_style fisher_mlip: the model has the bonds' energies in it, and "
                           "special_bonds leaves pairs of bonded atoms out or scales them: expected "
                           "'special_bonds lj/coul 1.0 1.0 1.0'");
-  if (neighbor->exclude)
+  // Neighbor::exclude is not set before the first run.
+  if (neighbor->nex_type > 0 || neighbor->nex_group > 0 || neighbor->nex_mol > 0)
     error->all(FLERR, "pair_style fisher_mlip: expected a list with all pairs, found a "
                       "'neigh_modify exclude'");
   const std::string style = force->pair_style;
   if (style.rfind("hybrid/molecular", 0) == 0)
     error->all(FLERR, "pair_style fisher_mlip: expected hybrid or hybrid/overlay, found '{}', "
                       "which takes the pairs of one molecule away from the model", style);
-  const bool all_types = std::find(species_of_type.begin() + 1, species_of_type.end(), -1) ==
-      species_of_type.end();
-  if (style.rfind("hybrid", 0) != 0 && !all_types)
-    error->all(FLERR, "pair_coeff of fisher_mlip: NULL is for pair_style hybrid: expected an "
-                      "element for each atom type");
+}
+
+bool PairFisherMlip::knows_images() const
+{
+  return atom->tag_enable != 0;
 }
 
 void PairFisherMlip::require_ghosts()
 {
-  const int layers = model->n_layers - FISHER_MLIP_MISSING_LAYERS;
+  // One rank owns an image of every ghost and needs none for its own sake.
+  const bool is_alone = comm->nprocs == 1 && knows_images();
+  const int layers = is_alone ? 1 : model->n_layers - FISHER_MLIP_MISSING_LAYERS;
   const double needed = layers * model->cutoff + neighbor->skin;
   if (comm->mode != Comm::SINGLE)
     error->all(FLERR, "pair_style fisher_mlip: expected 'comm_modify mode single', found another");
@@ -205,10 +210,10 @@ void PairFisherMlip::require_ghosts()
                    needed, layers, model->cutoff);
 }
 
-void PairFisherMlip::init_list(int id, NeighList *given)
+// What a list skips is known once it has been built.
+void PairFisherMlip::require_own_pairs() const
 {
-  Pair::init_list(id, given);
-  if (!list->iskip || !list->listskip) return;
+  if (!list->iskip) return;
   const int n = atom->ntypes;
   for (int i = 1; i <= n; i++)
     for (int j = 1; j <= n; j++) {

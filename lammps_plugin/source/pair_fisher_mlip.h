@@ -25,7 +25,6 @@ class PairFisherMlip : public Pair {
   void settings(int, char **) override;
   void coeff(int, char **) override;
   void init_style() override;
-  void init_list(int, class NeighList *) override;
   double init_one(int, int) override;
   void compute(int, int) override;
   void *extract(const char *, int &) override;
@@ -37,9 +36,12 @@ class PairFisherMlip : public Pair {
  private:
   void allocate();
   void map_types(int, char **);
-  void choose_threads() const;
+  void prepare_process() const;
   void require_all_pairs() const;
+  void require_own_pairs() const;
   void require_ghosts();
+  bool knows_images() const;
+  void find_images();
   void build_shells();
   void run_model(const std::function<void()> &);
   void add_forces(const std::vector<double> &);
@@ -52,6 +54,7 @@ class PairFisherMlip : public Pair {
   fisher_mlip::Shells shells;
   std::vector<int> species_of_type;    // -1: not the model's
   std::vector<int> species_of_atom;
+  std::vector<int> first_image;        // by atom
   std::vector<double> energies, slopes;
   std::string device;
   int threads;              // 0: OMP_NUM_THREADS, or 1

@@ -12,13 +12,16 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <numeric>
 #include <string>
+#include <unordered_map>
 
 using namespace LAMMPS_NS;
 
 void PairFisherMlip::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
+  require_own_pairs();
   build_shells();
   // A rank without atoms has nothing to evaluate.
   if (shells.n_atoms() > 0) {
@@ -46,12 +49,26 @@ void PairFisherMlip::run_model(const std::function<void()> &work)
              reason.substr(0, reason.find('\n')));
 }
 
+// Which of the own and ghost atoms are one atom: those with the same ID.
+void PairFisherMlip::find_images()
+{
+  const int n_all = atom->nlocal + atom->nghost;
+  first_image.resize(n_all);
+  std::iota(first_image.begin(), first_image.end(), 0);
+  if (!knows_images()) return;
+  std::unordered_map<tagint, int> seen;
+  seen.reserve(2 * static_cast<std::size_t>(n_all));
+  for (int i = 0; i < n_all; i++) first_image[i] = seen.try_emplace(atom->tag[i], i).first->second;
+}
+
 void PairFisherMlip::build_shells()
 {
   const int n_all = atom->nlocal + atom->nghost;
   species_of_atom.resize(n_all);
   for (int i = 0; i < n_all; i++) species_of_atom[i] = species_of_type[atom->type[i]];
-  shells.build(atom->x, species_of_atom, atom->nlocal, *list, model->cutoff, model->n_layers);
+  find_images();
+  shells.build(atom->x, species_of_atom, first_image, atom->nlocal, *list, model->cutoff,
+               model->n_layers);
 }
 
 // U depends on x through x_sender - x_receiver.

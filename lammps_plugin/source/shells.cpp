@@ -6,7 +6,8 @@
 
 namespace fisher_mlip {
 
-void Shells::build(const double *const *x, const std::vector<int> &species_of_atom, int n_own,
+void Shells::build(const double *const *x, const std::vector<int> &species_of_atom,
+                   const std::vector<int> &first_image, int n_own,
                    const LAMMPS_NS::NeighList &list, double cutoff, int n_layers)
 {
   for (auto *numbers : {&species, &senders, &receivers, &atoms_within, &edges_within})
@@ -15,13 +16,13 @@ void Shells::build(const double *const *x, const std::vector<int> &species_of_at
   vectors.clear();
   place.assign(species_of_atom.size(), -1);
   for (int i = 0; i < n_own; i++)
-    if (species_of_atom[i] >= 0) place_of(i, species_of_atom[i]);
+    if (species_of_atom[i] >= 0) place_of(i, first_image[i], species_of_atom[i]);
   atoms_within.push_back(n_atoms());
   int first = 0;
   for (int shell = 0; shell < n_layers; shell++) {
     const int last = n_atoms();
     for (int receiver = first; receiver < last; receiver++)
-      add_edges_of(receiver, x, species_of_atom, list, cutoff * cutoff);
+      add_edges_of(receiver, x, species_of_atom, first_image, list, cutoff * cutoff);
     first = last;
     atoms_within.push_back(n_atoms());
     edges_within.push_back(n_edges());
@@ -30,7 +31,8 @@ void Shells::build(const double *const *x, const std::vector<int> &species_of_at
 
 void Shells::add_edges_of(int receiver, const double *const *x,
                           const std::vector<int> &species_of_atom,
-                          const LAMMPS_NS::NeighList &list, double cutoff2)
+                          const std::vector<int> &first_image, const LAMMPS_NS::NeighList &list,
+                          double cutoff2)
 {
   const int i = atoms[receiver];
   const int *neighbors = list.firstneigh[i];
@@ -41,20 +43,20 @@ void Shells::add_edges_of(int receiver, const double *const *x,
     const double vector[3] = {x[j][0] - x[i][0], x[j][1] - x[i][1], x[j][2] - x[i][2]};
     const double square = vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2];
     if (square >= cutoff2) continue;
-    senders.push_back(place_of(j, species_of_atom[j]));
+    senders.push_back(place_of(j, first_image[j], species_of_atom[j]));
     receivers.push_back(receiver);
     vectors.insert(vectors.end(), vector, vector + 3);
   }
 }
 
-int64_t Shells::place_of(int atom, int species_of_it)
+int64_t Shells::place_of(int atom, int first_image, int species_of_it)
 {
-  if (place[atom] < 0) {
-    place[atom] = n_atoms();
+  if (place[first_image] < 0) {
+    place[first_image] = n_atoms();
     atoms.push_back(atom);
     species.push_back(species_of_it);
   }
-  return place[atom];
+  return place[first_image];
 }
 
 double Shells::bytes() const

@@ -1,6 +1,7 @@
 """Run folders of known slope and known breaking times, written as `simulate` writes them."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +73,31 @@ def make_run(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         return write_run(tmp_path / name, RunRecipe(**recipe))  # type: ignore[arg-type]
 
     yield make
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of real LAMMPS runs, not to be changed: `own`, `metal`, `real`, `tilted`."""
+    from .lammps_runs import TILTED, Recipe, own_run, user_run
+
+    folder = tmp_path_factory.mktemp("lammps")
+    own_run(folder / "own", Recipe())
+    user_run(folder / "metal", Recipe())
+    user_run(folder / "real", Recipe(units="real"))
+    user_run(folder / "tilted", TILTED)
+    return folder
+
+
+@pytest.fixture
+def own(made: Path, tmp_path: Path) -> Path:
+    """A LAMMPS run of `simulate` to be changed."""
+    return shutil.copytree(made / "own", tmp_path / "own")
+
+
+@pytest.fixture
+def user(made: Path, tmp_path: Path) -> Path:
+    """A LAMMPS run of a user to be changed."""
+    return shutil.copytree(made / "metal", tmp_path / "user")
 
 
 def write_run(folder: Path, recipe: RunRecipe) -> Path:

@@ -1,0 +1,213 @@
+"""What the pair style refuses, in one sentence and before anything is computed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from shutil import copyfile
+
+import numpy as np
+import pytest
+import torch
+
+from fisher_mlip.data.frames import Frame
+from fisher_mlip.export import write_artefact
+from fisher_mlip.export.lammps_artefact import LammpsArtefact, write_lammps_artefact
+from fisher_mlip.export.torchscript import without_deprecation
+from fisher_mlip.lammps.check import run_frame
+from fisher_mlip.lammps.launching import build_plugin
+from fisher_mlip.model import Checkpoint, new_network
+from tests.lammps.engine import needs_lammps, run_lammps, start_of_input, thermo_lines, write_data
+
+pytestmark = needs_lammps
+
+Change = Callable[[list[str]], list[str]]
+
+
+def after(line: str, where: str = "pair_coeff") -> Change:
+    """Return what puts a line after the first one that begins with `where`."""
+
+    def change(lines: list[str]) -> list[str]:
+        place = next(k for k, known in enumerate(lines) if known.startswith(where))
+        return [*lines[: place + 1], line, *lines[place + 1 :]]
+
+    return change
+
+
+def instead(where: str, *new: str) -> Change:
+    """Return what replaces the line that begins with `where`."""
+
+    def change(lines: list[str]) -> list[str]:
+        place = next(k for k, known in enumerate(lines) if known.startswith(where))
+        return [*lines[:place], *new, *lines[place + 1 :]]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (instead("newton", "newton off"), "expected 'newton on'"),
+        (instead("special_bonds"), "special_bonds lj/coul 1.0 1.0 1.0"),
+        (instead("special_bonds", "special_bonds lj 0 0 0.5"), "special_bonds lj/coul 1.0 1.0 1.0"),
+        (after("neigh_modify exclude type 1 2"), "found a 'neigh_modify exclude'"),
+        (
+            instead("neighbor", "neighbor 0.5 multi", "comm_modify mode multi"),
+            "expected 'comm_modify mode single'",
+        ),
+        (instead("units", "units lj"), "expected units metal or real, found 'lj'"),
+        (instead("pair_style", "pair_style fisher_mlip threads 0"), "threads of 1 or more"),
+        (instead("pair_style", "pair_style fisher_mlip device tpu"), "device cpu or cuda"),
+        (instead("pair_style", "pair_style fisher_mlip device"), "a value after 'device'"),
+        (instead("pair_style", "pair_style fisher_mlip skin 1"), "device or threads, found 'skin'"),
+        (instead("pair_coeff", "pair_coeff * * {model} C H"), "each of the 3 atom types"),
+        (instead("pair_coeff", "pair_coeff 1 1 {model} C H O"), "must start with * *"),
+        (
+            instead("pair_coeff", "pair_coeff * * {model} C H N"),
+            "knows the elements H C O, found 'N'",
+        ),
+        (
+            instead("pair_coeff", "pair_coeff * * {model} C H o"),
+            "knows the elements H C O, found 'o'",
+        ),
+        (instead("pair_coeff", "pair_coeff * * {model} C H NULL"), "NULL is for pair_style hybrid"),
+        (instead("pair_coeff", "pair_coeff * * none.pt C H O"), "there is no file 'none.pt'"),
+        (instead("pair_coeff", "pair_coeff * * test.data C H O"), "torch cannot load 'test.data'"),
+    ],
+)
+def test_inputs(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path, change: Change, sentence: str
+) -> None:
+    symbols = write_data(tmp_path, tilted_liquid)
+    lines = change(start_of_input(in_float64.path, symbols))
+    lines = [line.replace("{model}", str(in_float64.path)) for line in lines]
+    run = run_lammps(tmp_path, [*lines, "fix 1 all nve", "run 0"])
+    assert run.code != 0
+    assert sentence in run.error
+    assert run.error.count("ERROR") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_cuda_without_a_gpu(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path
+) -> None:
+    symbols = write_data(tmp_path, tilted_liquid)
+    run = run_lammps(tmp_path, start_of_input(in_float64.path, symbols, "device cuda"))
+    assert "needs a GPU that torch sees, found none" in run.error
+
+
+def test_models_without_a_manifest_or_of_another_kind(
+    two_layers: Checkpoint, in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path
+) -> None:
+    symbols = write_data(tmp_path, tilted_liquid)
+    bare = tmp_path / "bare.pt"
+    odd = tmp_path / "odd.pt"
+    with without_deprecation():
+        module = torch.jit.load(str(in_float64.path))
+        torch.jit.save(module, str(bare))
+        torch.jit.save(module, str(odd), _extra_files={"manifest.json": '{"format": 3}'})
+    torn = tmp_path / "torn.pt"
+    torn.write_bytes(in_float64.path.read_bytes()[:5000])
+    sentences = {
+        bare: "has no manifest, expected a model.lmp.pt",
+        odd: "the manifest of",
+        torn: "torch cannot load",
+        write_artefact(tmp_path, two_layers, "float64").path: "torch cannot load",
+    }
+    for path, sentence in sentences.items():
+        run = run_lammps(tmp_path, start_of_input(path, symbols))
+        assert run.code != 0
+        assert sentence in run.error
+        assert "fisher_mlip" in run.error
+
+
+def test_pairs_that_another_style_has(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path
+) -> None:
+    symbols = write_data(tmp_path, tilted_liquid)
+    mine = f"pair_coeff * * fisher_mlip {in_float64.path} {' '.join(symbols)}"
+    change = instead(
+        "pair_style",
+        "pair_style hybrid fisher_mlip lj/cut 5.0",
+    )
+    lines = change(start_of_input(in_float64.path, symbols))
+    lines = instead("pair_coeff", mine, "pair_coeff 1 2 lj/cut 0.01 3.0")(lines)
+    run = run_lammps(tmp_path, [*lines, "fix 1 all nve", "run 0"])
+    assert "the pairs of types 1 and 2 belong to another style" in run.error
+
+
+def test_overlay_adds_to_the_model(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path
+) -> None:
+    """Energies of a sum of styles are the sum of their energies, on two ranks."""
+    symbols = write_data(tmp_path, tilted_liquid)
+    mine = f"{in_float64.path} {' '.join(symbols)}"
+    plain = start_of_input(in_float64.path, symbols)
+    styles = {
+        "model": ["pair_style fisher_mlip", f"pair_coeff * * {mine}"],
+        "zbl": ["pair_style zbl 1.0 2.0", "pair_coeff * * 6.0 6.0"],
+        "both": [
+            "pair_style hybrid/overlay fisher_mlip zbl 1.0 2.0",
+            f"pair_coeff * * fisher_mlip {mine}",
+            "pair_coeff * * zbl 6.0 6.0",
+        ],
+    }
+    energies = {}
+    for name, style in styles.items():
+        lines = instead("pair_style", *style)(instead("pair_coeff")(plain))
+        run = run_lammps(
+            tmp_path, [*lines, *thermo_lines("pe press"), "fix 1 all nve", "run 0"], ranks=2
+        )
+        assert run.code == 0, run.error
+        energies[name] = np.array([run.thermo()["PotEng"][0], run.thermo()["Press"][0]])
+    assert np.allclose(energies["both"], energies["model"] + energies["zbl"], rtol=1e-12)
+
+
+def test_types_that_are_not_the_models(
+    in_float64: LammpsArtefact, liquid: Frame, tmp_path: Path
+) -> None:
+    """An argon beside the liquid, with a style of its own, changes nothing of the model's."""
+    guest = Frame(
+        np.append(liquid.atomic_numbers, 18),
+        np.concatenate([liquid.positions, [[0.0, 0.0, 0.0]]]),
+        liquid.cell,
+        liquid.pbc,
+    )
+    symbols = write_data(tmp_path, guest)
+    assert symbols == ["Ar", "C", "H", "O"]
+    plain = start_of_input(in_float64.path, symbols)
+    style = [
+        "pair_style hybrid/overlay fisher_mlip lj/cut 8.0",
+        f"pair_coeff * * fisher_mlip {in_float64.path} NULL C H O",
+        "pair_coeff 1 * lj/cut 0.0 1.0",
+    ]
+    lines = instead("pair_style", *style)(instead("pair_coeff")(plain))
+    run = run_lammps(tmp_path, [*lines, *thermo_lines("pe"), "fix 1 all nve", "run 0"], ranks=2)
+    assert run.code == 0, run.error
+    alone = run_frame(in_float64.path, liquid, build_plugin())
+    assert run.thermo()["PotEng"][0] == pytest.approx(alone.energy, rel=1e-12)
+
+
+def test_a_run_that_blows_up_says_so(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path
+) -> None:
+    symbols = write_data(tmp_path, tilted_liquid)
+    lines = start_of_input(in_float64.path, symbols)
+    nan = "set atom 1 x -1.0e308"
+    run = run_lammps(tmp_path, [*lines, nan, "fix 1 all nve", "timestep 10.0", "run 50"])
+    assert run.code != 0
+    assert run.error
+
+
+def test_the_uncertainty_of_a_model_without_sampled_heads(
+    fitted_checkpoint: Checkpoint, tilted_liquid: Frame, tmp_path: Path
+) -> None:
+    config = fitted_checkpoint.config.model_copy(update={"sampled_heads": 0})
+    network = new_network(config).eval()
+    path = write_lammps_artefact(
+        tmp_path, replace(fitted_checkpoint, network=network, config=config)
+    ).path
+    moved = tmp_path / "none.lmp.pt"
+    copyfile(path, moved)
+    symbols = write_data(tmp_path, tilted_liquid)
+    lines = [*start_of_input(moved, symbols), "fix u all pair 1 fisher_mlip uncertainty 1", "run 0"]
+    assert "carries no sampled heads" in run_lammps(tmp_path, lines).error
