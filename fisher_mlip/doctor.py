@@ -80,8 +80,7 @@ def diagnose(folder: Path) -> list[Finding]:
         findings += pool.map(platform_finding, platforms)
         if openmm.facts.get("python_force"):
             findings.append(python_force_finding())
-    findings += openmm_ml_findings()
-    return findings
+    return [*findings, *openmm_ml_findings(), *lammps_findings()]
 
 
 def is_healthy(findings: Iterable[Finding]) -> bool:
@@ -167,6 +166,22 @@ def openmm_ml_findings() -> list[Finding]:
     return [Finding(subject, "ok", 'MLPotential("fisher-mlip", modelPath=...)')]
 
 
+def lammps_findings() -> list[Finding]:
+    """Tell whether LAMMPS, where there is one, can have the pair style."""
+    found = installed_version("lammps")
+    if found is None:
+        return []
+    subject = f"LAMMPS {found}"
+    command = [sys.executable, "-m", "lammps_plugin", "--where"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        return [Finding(subject, "warning", telling_line(ended.stderr).removeprefix("error: "))]
+    folder = ended.stdout.strip()
+    detail = f"pair_style fisher_mlip in {folder}" if folder else "pair_style fisher_mlip is not built"
+    advice = "" if folder else ": 'fisher-mlip lammps build', or the first use, does it"
+    return [Finding(subject, "ok", detail + advice)]
+
+
 def machine_findings(folder: Path) -> list[Finding]:
     """Look at executables, threads and the disk that holds `folder`."""
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -181,7 +196,7 @@ def machine_findings(folder: Path) -> list[Finding]:
         else Finding("packmol executable", "failure", "no executable on PATH: pip install packmol"),
         Finding("C++ compiler", "ok", compiler)
         if compiler
-        else Finding("C++ compiler", "warning", "no c++ on PATH: needed for compiled models only"),
+        else Finding("C++ compiler", "warning", "no c++ on PATH: needed for compiled models and LAMMPS only"),
         Finding("threads", "ok", threads),
         Finding(
             "free disk",

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "fisher_mlip"
+PLUGIN = "lammps_plugin"
 ROOMS = (
     *("fisher_mlip.data", "fisher_mlip.model", "fisher_mlip.train", "fisher_mlip.fisher"),
     *("fisher_mlip.export", "openmm_plugin", "fisher_mlip.certificate"),
@@ -62,6 +63,17 @@ def leftward_imports(module: str, tree: ast.Module) -> list[str]:
         if place is not None and (own is None or place > own):
             found.append(f"{module} imports {name}")
     return found
+
+
+def licences_mixed(module: str, tree: ast.Module) -> list[str]:
+    """Find imports between the LAMMPS plugin, which is under LAMMPS's licence, and the rest.
+
+    The rest runs it as a program.
+    """
+    is_plugin = module.split(".")[0] == PLUGIN
+    others = (PACKAGE, "openmm_plugin") if is_plugin else (PLUGIN,)
+    names = [name for name in imported(module, tree) if name.split(".")[0] in others]
+    return [f"{module} imports {name}" for name in names]
 
 
 def scripting_outside_export(module: str, tree: ast.Module) -> list[str]:
@@ -130,22 +142,22 @@ def violations(rule: Rule, *folders: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("rule", [leftward_imports, scripting_outside_export])
+@pytest.mark.parametrize("rule", [leftward_imports, scripting_outside_export, licences_mixed])
 def test_shipped_code_follows(rule: Rule) -> None:
-    assert violations(rule, PACKAGE, "openmm_plugin") == []
+    assert violations(rule, PACKAGE, "openmm_plugin", PLUGIN) == []
 
 
 def test_what_reads_users_files_is_safe() -> None:
-    assert violations(unsafe_loading, PACKAGE, "openmm_plugin", "scripts", "examples") == []
+    assert violations(unsafe_loading, PACKAGE, "openmm_plugin", PLUGIN, "scripts", "examples") == []
 
 
 def test_functions_are_small() -> None:
-    folders = (PACKAGE, "openmm_plugin", "scripts", "examples", "tests")
+    folders = (PACKAGE, "openmm_plugin", PLUGIN, "scripts", "examples", "tests")
     assert violations(long_functions, *folders) == []
 
 
 def test_files_are_small() -> None:
-    folders = (PACKAGE, "openmm_plugin", "scripts", "examples", "tests")
+    folders = (PACKAGE, "openmm_plugin", PLUGIN, "scripts", "examples", "tests")
     found = [
         line
         for path in sources(*folders)
@@ -155,7 +167,7 @@ def test_files_are_small() -> None:
 
 
 def test_no_utils() -> None:
-    names = {path.stem for path in sources(PACKAGE, "openmm_plugin", "tests")}
+    names = {path.stem for path in sources(PACKAGE, "openmm_plugin", PLUGIN, "tests")}
     assert not names & {"utils", "util", "helpers", "common", "misc"}
 
 
@@ -170,6 +182,8 @@ def test_no_utils() -> None:
         (leftward_imports, "openmm_plugin.x", "from fisher_mlip import simulate"),
         (leftward_imports, "fisher_mlip.units", "from fisher_mlip.data.frames import Frame"),
         (leftward_imports, "fisher_mlip.analysis.x", "from fisher_mlip.cli import app"),
+        (licences_mixed, "fisher_mlip.lammps.x", "from lammps_plugin.build import build_plugin"),
+        (licences_mixed, "lammps_plugin.x", "import fisher_mlip.errors"),
         (scripting_outside_export, "fisher_mlip.model.x", "import torch.jit"),
         (scripting_outside_export, "fisher_mlip.model.x", "from torch import jit"),
         (scripting_outside_export, "openmm_plugin.x", "import torch\ntorch.jit.load('a')"),
@@ -193,6 +207,8 @@ def test_bad_sources_are_caught(rule: Rule, module: str, source: str) -> None:
         (leftward_imports, "fisher_mlip.model.x", "from fisher_mlip.data.frames import Frame"),
         (leftward_imports, "fisher_mlip.model.x", "from .graph import Graph\nimport torch"),
         (leftward_imports, "fisher_mlip.simulate.x", "import openmm_plugin.forces"),
+        (licences_mixed, "lammps_plugin.x", "from lammps_plugin.toolchain import find_toolchain"),
+        (licences_mixed, "fisher_mlip.lammps.x", "import lammps"),
         (scripting_outside_export, "fisher_mlip.export.x", "import torch\ntorch.jit.script(f)"),
         (unsafe_loading, "fisher_mlip.data.x", "np.load(path, allow_pickle=False)"),
         (long_functions, "fisher_mlip.data.x", 'def f():\n  """' + "a\n" * 41 + '"""'),
@@ -205,6 +221,12 @@ def test_good_sources_pass(rule: Rule, module: str, source: str) -> None:
 def test_a_long_file_is_caught() -> None:
     assert long_file("x", "a = 1\n" * (FILE_LINES + 1))
     assert not long_file("x", "a = 1\n" * FILE_LINES)
+
+
+def test_sources_of_the_plugin_are_small() -> None:
+    files = [path for path in (ROOT / PLUGIN / "source").iterdir() if path.suffix in {".cpp", ".h"}]
+    assert len(files) > 5
+    assert [line for path in files for line in long_file(path.name, path.read_text())] == []
 
 
 def test_the_sweep_sees_the_tree() -> None:

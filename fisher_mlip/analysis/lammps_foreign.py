@@ -24,7 +24,7 @@ from fisher_mlip.analysis.lammps_log import (
 from fisher_mlip.analysis.run import Dump, DumpPart, Reference, Run
 from fisher_mlip.analysis.run_folder import MINIMUM_ROWS, check_rows, torn_note
 from fisher_mlip.config import SimulateConfig, parse_config
-from fisher_mlip.data.bonds import _BONDING, BOND_REACH, bonds_by_distance
+from fisher_mlip.data.bonds import BOND_REACH, bonds_by_distance
 from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.lammps.outcome import Failure, find_failure
@@ -197,7 +197,7 @@ def _reference(log: LammpsLog, group: _Group, dump: Path | None) -> Reference:
         return Reference(symbols, empty, 0, empty.reshape(0, 2), told)
     frame = first_frame(dump)
     _check_elements(frame, log, group, dump)
-    bonds = _bonds(frame)
+    bonds = bonds_by_distance(frame)
     links = coo_array((np.ones(len(bonds)), bonds.T), shape=(frame.n_atoms, frame.n_atoms))
     n_molecules, index = connected_components(links, directed=False)
     symbols = tuple(chemical_symbols[number] for number in frame.atomic_numbers)
@@ -211,12 +211,6 @@ def _is_periodic(group: _Group, dump: Path | None) -> bool:
     if first is not None:
         return bool(first.is_periodic.all())
     return all(word == "p" for word in group.block.settings.boundary)
-
-
-def _bonds(frame: Frame) -> IntArray:
-    if not np.isin(frame.atomic_numbers, _BONDING).any():
-        return np.zeros((0, 2), dtype=np.int64)
-    return bonds_by_distance(frame)
 
 
 def _check_elements(frame: Frame, log: LammpsLog, group: _Group, dump: Path) -> None:

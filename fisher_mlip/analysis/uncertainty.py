@@ -1,6 +1,8 @@
 """Uncertainty along a trajectory, from the sampled heads that the run's model carries."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +11,22 @@ from ase.data import atomic_numbers
 
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.trajectory import iterate_chunks
-from fisher_mlip.data.frames import FloatArray, IntArray
+from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
+from fisher_mlip.export.lammps_artefact import (
+    LammpsArtefact,
+    lammps_force_uncertainty,
+    load_lammps_artefact,
+)
 from fisher_mlip.products import sha256_of_file
-from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
+from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM, NM_PER_ANGSTROM
 from openmm_plugin.uncertainty import force_uncertainty as force_uncertainty_of
 
 # Independent molecules are looked at one by one: as many as this tell the rest.
 MAX_MOLECULES = 32
+
+Spread = Callable[[IntArray, FloatArray, FloatArray | None], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,20 +59,12 @@ def force_uncertainty(run: Run, n_frames: int) -> ForceUncertainty:
         InputError: the model is no longer there, is another one by now, or carries no sampled
             heads; or there is no frame.
     """
-    artefact = _model_of(run)
-    atoms = _atoms(run)
+    spread_of, atoms = _spread_of(run), _atoms(run)
     numbers = np.array([atomic_numbers[run.reference.symbols[i]] for i in atoms])
-    module, times, rows = None, [], []
+    times, rows = [], []
     for time, positions, box in _chosen_frames(run, atoms, n_frames):
-        if module is None:
-            independent = run.molecules is not None
-            module = artefact.bind(
-                numbers,
-                periodic=box is not None,
-                molecules=run.reference.molecule_index[atoms] if independent else None,
-            )
         times.append(time)
-        rows.append(_spread(module, positions, box))
+        rows.append(spread_of(numbers, positions, box))
     if not rows:
         raise InputError("the trajectory holds no whole frame")
     spread = np.array(rows)
@@ -72,11 +73,43 @@ def force_uncertainty(run: Run, n_frames: int) -> ForceUncertainty:
     )
 
 
-def _model_of(run: Run) -> Artefact:
+def _spread_of(run: Run) -> Spread:
+    """Return the function of atomic numbers, positions and box (nm) to the spread by atom, eV/Å."""
+    artefact = _model_of(run)
+    if isinstance(artefact, LammpsArtefact):
+        return partial(_spread_in_lammps, artefact)
+    module: Any = None
+
+    def spread(numbers: IntArray, positions: FloatArray, box: FloatArray | None) -> FloatArray:
+        nonlocal module
+        if module is None:
+            index = run.reference.molecule_index[_atoms(run)]
+            molecules = index if run.molecules is not None else None
+            module = artefact.bind(numbers, periodic=box is not None, molecules=molecules)
+        return force_uncertainty_of(module, positions, box) / KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
+
+    return spread
+
+
+def _spread_in_lammps(
+    artefact: LammpsArtefact, numbers: IntArray, positions: FloatArray, box: FloatArray | None
+) -> FloatArray:
+    if not np.isfinite(positions).all():
+        return np.full(len(positions), np.nan)
+    frame = Frame(numbers, positions / NM_PER_ANGSTROM)
+    if box is not None:
+        cell = np.asarray(box, dtype=np.float64) / NM_PER_ANGSTROM
+        frame = Frame(numbers, frame.positions, cell, np.ones(3, dtype=bool))
+    return lammps_force_uncertainty(artefact, frame)
+
+
+def _model_of(run: Run) -> Artefact | LammpsArtefact:
     """Return the run's model; its configuration follows a model that was moved, by --resume."""
     if not run.config.model:
         raise InputError("the run's log names no model of ours")
-    artefact = load_artefact(Path(run.config.model))
+    path = Path(run.config.model)
+    is_lammps = run.config.engine == "lammps"
+    artefact = load_lammps_artefact(path) if is_lammps else load_artefact(path)
     if sha256_of_file(artefact.path) != run.reference.provenance.get("model_sha256"):
         raise InputError(f"'{artefact.path}' is no longer the model that the run was made with")
     if artefact.manifest.sampled_heads == 0:
@@ -107,8 +140,3 @@ def _chosen_frames(
         return []
     chosen = np.unique(np.linspace(0, len(found) - 1, min(n_frames, len(found))).astype(int))
     return [found[k] for k in chosen]
-
-
-def _spread(module: Any, positions: FloatArray, box: FloatArray | None) -> FloatArray:
-    """Return (n_atoms,), eV/Å."""
-    return force_uncertainty_of(module, positions, box) / KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM

@@ -22,6 +22,7 @@ from fisher_mlip.cli.export import export
 from fisher_mlip.cli.finetune import finetune
 from fisher_mlip.cli.folded_help import fold_option_names
 from fisher_mlip.cli.info import info
+from fisher_mlip.cli.lammps import lammps_app
 from fisher_mlip.cli.preset_help import PresetHelp
 from fisher_mlip.cli.quickstart import quickstart
 from fisher_mlip.cli.score_match import score_match
@@ -35,7 +36,7 @@ ASIDE = "Around it"
 ORDER = (
     *("data", "train", "finetune", "score-match", "export", "verify", "simulate"),
     "analyze",
-    *("quickstart", "info", "doctor"),
+    *("quickstart", "lammps", "info", "doctor"),
 )
 CODES: dict[type[BaseException], int] = {
     InputError: 2,
@@ -111,7 +112,7 @@ def fisher_mlip(
         ),
     ] = False,
 ) -> None:
-    """Closed-form Fisher heads for e3nn potentials, run in OpenMM.
+    """Closed-form Fisher heads for e3nn potentials, run in OpenMM and LAMMPS.
 
     Exit codes: 0 done, 1 the machine failed (disk full, no permission), 2 the input cannot be
     used, 3 a run became unstable, 4 a run was stopped by an alarm of its watch, 5 an exported model
@@ -137,6 +138,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     ASIDE: (quickstart, info, doctor),
 }
 app.add_typer(data_app, name="data", rich_help_panel=PIPELINE)
+app.add_typer(lammps_app, name="lammps", rich_help_panel=ASIDE)
 for _panel, _commands in COMMANDS.items():
     for _command in _commands:
         _kind = PresetHelp if _command is train else None

@@ -34,7 +34,7 @@ def info(
 ) -> None:
     """Say what a file or folder is and its main facts.
 
-    Knows reference data, splits, checkpoints, artefacts (model.pt), run folders, reports,
+    Knows reference data, splits, checkpoints, artefacts (model.pt, model.lmp.pt), run folders, reports,
     configurations, and the files in them. No model is loaded.
 
     Example: fisher-mlip info checkpoint/
@@ -82,10 +82,11 @@ def _describe_folder(folder: Path) -> Facts:
     names = {entry.name for entry in folder.iterdir()}
     if {"weights.safetensors", "config.yaml", "metrics.json"} <= names:
         return _describe_checkpoint(folder)
-    if {"config.yaml", "ledger.csv"} <= names:
+    if {"config.yaml", "reference.json"} <= names:
         return _describe_run(folder)
-    if "model.pt" in names:
-        return _describe_artefact(folder / "model.pt")
+    for name in ("model.pt", "model.lmp.pt"):
+        if name in names:
+            return _describe_artefact(folder / name)
     if {"report.html", "summary.json"} <= names:
         return outputs.describe_report(folder)
     if {"train.xyz", "summary.json"} <= names:
@@ -126,6 +127,27 @@ def _without_model(provenance: Facts, model: Facts) -> Facts:
 
 
 def _describe_artefact(path: Path) -> Facts:
+    """Return what a manifest says, of an artefact for OpenMM or for LAMMPS."""
+    if path.name.endswith(".lmp.pt"):
+        return _describe_lammps_artefact(path)
+    return _describe_openmm_artefact(path)
+
+
+def _describe_lammps_artefact(path: Path) -> Facts:
+    from fisher_mlip.export.manifest import LAMMPS_FORMAT, read_manifest
+
+    manifest = read_manifest(path, LAMMPS_FORMAT).model_dump(
+        exclude={"certificate_hash", "certified"}
+    )
+    return {
+        "kind": "artefact for LAMMPS",
+        **manifest,
+        "elements": _symbols(manifest["elements"]),
+        "reference_energies": _by_symbol(manifest["reference_energies"]),
+    }
+
+
+def _describe_openmm_artefact(path: Path) -> Facts:
     from fisher_mlip.certificate.binding import told_of
     from fisher_mlip.export import Artefact, read_manifest
     from fisher_mlip.export.compiling import why_not_compiled
@@ -148,7 +170,9 @@ def _describe_run(folder: Path) -> Facts:
     config = parse_config(read_yaml(folder / "config.yaml"), SimulateConfig, f"'{folder}'")
     ledger = folder / "ledger.csv"
     table: Facts = {"rows": 0, "last_row": {}}
-    if ledger.stat().st_size:
+    if config.engine == "lammps":
+        table = _describe_lammps_rows(folder)
+    elif ledger.is_file() and ledger.stat().st_size:
         table = outputs.describe_table(ledger)
     last = table["last_row"]
     summary = folder / "summary.json"
@@ -162,9 +186,23 @@ def _describe_run(folder: Path) -> Facts:
         "ledger_rows": table["rows"],
         "last_step": last.get("Step", "0"),
         "time_ps": last.get("Time (ps)", "0"),
-        "segments": len(list(folder.glob("trajectory*.dcd"))),
+        "segments": len(list(folder.glob("trajectory*.*"))),
         **config.changed(molecules=molecules).model_dump(),
     }
+
+
+def _describe_lammps_rows(folder: Path) -> Facts:
+    """Return rows and the last of them as a ledger's, of the logs of a run in LAMMPS."""
+    from fisher_mlip.analysis.reading import read_run
+
+    try:
+        ledger = read_run(folder).ledger
+    except InputError:
+        return {"rows": 0, "last_row": {}}
+    times = ledger.time_ps
+    timestep_ps = read_run(folder).config.timestep / 1000.0
+    last = {"Step": str(round(times[-1] / timestep_ps)), "Time (ps)": f"{times[-1]:.12g}"}
+    return {"rows": len(times), "last_row": last}
 
 
 def _describe_config(path: Path) -> Facts:

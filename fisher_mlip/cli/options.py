@@ -57,10 +57,11 @@ def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None
     Raises:
         InputError: one of them was given.
     """
+    written = {parameter.name: parameter.opts[0] for parameter in context.command.params}
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":
-            raise InputError(f"--{name.replace('_', '-')} {why}")
+            raise InputError(f"{written[name]} {why}")
 
 
 NpzUnit = Annotated[

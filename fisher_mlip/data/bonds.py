@@ -26,6 +26,8 @@ def bonds_by_distance(frame: Frame) -> IntArray:
     radii = np.where(
         np.isin(frame.atomic_numbers, _BONDING), covalent_radii[frame.atomic_numbers], 0.0
     )
+    if not radii.any():
+        return np.zeros((0, 2), dtype=np.int64)
     first, second, distances = neighbor_pairs(frame, BOND_REACH * 2.0 * float(radii.max()))
     is_bond = (first < second) & (np.minimum(radii[first], radii[second]) > 0.0)
     is_bond &= distances < BOND_REACH * (radii[first] + radii[second])

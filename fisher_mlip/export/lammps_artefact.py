@@ -65,6 +65,43 @@ class LammpsArtefact:
         return energies.detach().numpy(), slopes.numpy()
 
 
+def lammps_force_uncertainty(artefact: LammpsArtefact, frame: Frame) -> FloatArray:
+    """Return the standard deviation of each atom's force over the sampled heads.
+
+    What `fix pair ... uncertainty` has in LAMMPS; of a periodic frame images are no atoms of their
+    own here.
+
+    Args:
+        artefact: with sampled heads.
+        frame: of elements that it knows.
+
+    Returns:
+        (n_atoms,), eV/Å.
+    """
+    manifest = artefact.manifest
+    graph = build_graph(frame, manifest.elements, manifest.cutoff)
+    vectors = graph.edge_vectors(graph.positions, graph.cells).requires_grad_(True)
+    n_layers, n_atoms, n_edges = manifest.num_iterations, graph.n_atoms, len(graph.senders)
+    with torch.enable_grad(), unoptimized():
+        deviations = artefact.script.sampled_deviations(
+            graph.species,
+            vectors,
+            graph.senders,
+            graph.receivers,
+            [n_atoms] * (n_layers + 1),
+            [n_edges] * n_layers,
+        ).sum(dim=0)
+        squares = torch.zeros(n_atoms, dtype=torch.float64)
+        for deviation in deviations.unbind():
+            (slopes,) = torch.autograd.grad(
+                deviation, vectors, retain_graph=True, materialize_grads=True
+            )
+            forces = torch.zeros((n_atoms, 3), dtype=torch.float64)
+            forces.index_add_(0, graph.receivers, slopes).index_add_(0, graph.senders, -slopes)
+            squares += forces.square().sum(dim=1)
+    return np.asarray((squares / len(deviations)).sqrt())
+
+
 def load_lammps_artefact(path: Path) -> LammpsArtefact:
     """Open an artefact: `model.lmp.pt` or the folder that holds it.
 

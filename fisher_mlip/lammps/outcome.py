@@ -10,8 +10,10 @@ from fisher_mlip.errors import InputError
 # What a run that blows up ends with, in the words of the pair style and of LAMMPS.
 _UNSTABLE = (
     *("is not finite", "Lost atoms", "Non-numeric", "out of range atoms", "Out of range atoms"),
-    *("Too many neighbor bins", "Bond atoms missing", "flying off", "not numeric"),
+    *("Too many neighbor bins", "flying off", "not numeric"),
 )
+# The atoms of a bond that are further apart than ranks see.
+_TORN_BOND = re.compile(r"Bond atoms \d+ \d+ missing")
 _TAIL_BYTES = 20_000
 _ROW = re.compile(rb"^ *(\d+)(?: +[-+.\deE]+| +-?nan| +-?inf)+ *$", re.MULTILINE)
 
@@ -51,7 +53,8 @@ def find_failure(log: Path, screen: Path) -> Failure | None:
         found = re.search(r"^ERROR(?: on proc \d+)?: (.*)$", text, re.MULTILINE)
         if found:
             message = re.sub(r" \(\S*src/\S+:\d+\)$", "", found.group(1).strip())
-            return Failure(message, any(words in message for words in _UNSTABLE))
+            is_unstable = any(words in message for words in _UNSTABLE)
+            return Failure(message, is_unstable or bool(_TORN_BOND.search(message)))
     return None
 
 

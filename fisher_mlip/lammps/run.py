@@ -144,7 +144,9 @@ def _resumed(config: SimulateConfig, folder: LammpsFolder) -> LammpsRun:
 
 
 def _cut_uncertainty(path: Path, step: int) -> None:
-    """Leave out the rows after the step, which will be written again."""
+    """Leave out the rows after the step, which will be written again; from step 0 on, all."""
+    if step == 0:
+        path.unlink(missing_ok=True)
     if not path.is_file():
         return
     header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]

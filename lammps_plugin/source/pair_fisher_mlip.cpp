@@ -113,16 +113,34 @@ void PairFisherMlip::coeff(int narg, char **arg)
                "pair_coeff of fisher_mlip: expected '* * model.lmp.pt' and an element for each of "
                "the {} atom types, found {} words", atom->ntypes, narg);
   prepare_process();
-  try {
-    model = std::make_unique<fisher_mlip::Model>(arg[2], device, rank_on_node(world));
-  } catch (const std::runtime_error &failure) {
-    error->all(FLERR, "pair_style fisher_mlip: {}", failure.what());
-  }
+  load_model(arg[2]);
   map_types(narg - 3, arg + 3);
   if (comm->me == 0)
     utils::logmesg(lmp, "fisher_mlip: '{}', cutoff {} Å, {} layers, {}, {}, threads per rank {}\n",
                    arg[2], model->cutoff, model->n_layers, model->dtype, model->device_name,
                    fisher_mlip::get_threads());
+}
+
+// A rank that fails alone, for want of a GPU or of the file on its node, would leave the others
+// waiting: all of them learn of it and end with its sentence.
+void PairFisherMlip::load_model(const std::string &path)
+{
+  std::string failure;
+  const int local_rank = rank_on_node(world);
+  try {
+    model = std::make_unique<fisher_mlip::Model>(path, device, local_rank);
+  } catch (const std::exception &thrown) {
+    failure = thrown.what();
+  }
+  const int mine = failure.empty() ? comm->nprocs : comm->me;
+  int first = 0;
+  MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
+  if (first == comm->nprocs) return;
+  int length = static_cast<int>(failure.size());
+  MPI_Bcast(&length, 1, MPI_INT, first, world);
+  failure.resize(length);
+  MPI_Bcast(failure.data(), length, MPI_CHAR, first, world);
+  error->all(FLERR, "pair_style fisher_mlip: {}", failure);
 }
 
 void PairFisherMlip::prepare_process() const

@@ -35,6 +35,7 @@ class PairFisherMlip : public Pair {
 
  private:
   void allocate();
+  void load_model(const std::string &);
   void map_types(int, char **);
   void prepare_process() const;
   void require_all_pairs() const;

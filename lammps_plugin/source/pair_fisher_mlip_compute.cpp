@@ -27,7 +27,7 @@ void PairFisherMlip::compute(int eflag, int vflag)
   if (shells.n_atoms() > 0) {
     run_model([this] { model->evaluate(shells, energies, slopes); });
     add_forces(slopes);
-    if (eflag_either) add_energies(energies);
+    add_energies(energies);
     if (vflag_either) add_virial(slopes);
   }
   // All ranks communicate, also those without atoms.
@@ -94,6 +94,7 @@ void PairFisherMlip::add_energies(const std::vector<double> &of_atoms)
     sum += energy;
     if (eflag_atom) eatom[shells.atoms[k]] += energy;
   }
+  // In every step, also in those that want no energy.
   if (!std::isfinite(sum))
     error->one(FLERR, "pair_style fisher_mlip: the energy at step {} is not finite: the run is "
                       "unstable", update->ntimestep);

@@ -1,0 +1,208 @@
+"""`simulate --engine lammps`: a run folder, resumed after anything, ended in words."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import write
+from typer.testing import CliRunner
+
+from fisher_mlip.analysis.reading import read_run
+from fisher_mlip.cli.app import app
+from fisher_mlip.data.frames import Frame
+from fisher_mlip.export.lammps_artefact import LammpsArtefact
+from fisher_mlip.lammps.folder import LammpsFolder
+from fisher_mlip.lammps.outcome import find_failure, last_step
+from fisher_mlip.products import read_json
+from fisher_mlip.simulate.records import CheckpointRecord
+from tests.lammps.engine import needs_lammps
+
+pytestmark = [needs_lammps, pytest.mark.usefixtures("plugin")]
+
+INTERVALS = ["--report-interval", "5", "--trajectory-interval", "10", "--checkpoint-interval", "20"]
+Simulate = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def simulate(in_float64: LammpsArtefact, liquid: Frame, tmp_path: Path) -> Simulate:
+    """`fisher-mlip simulate` of the liquid, in this process."""
+    system = tmp_path / "box.xyz"
+    write(system, Atoms(liquid.atomic_numbers, liquid.positions, cell=liquid.cell, pbc=True))
+
+    def run(*options: str) -> tuple[int, str]:
+        start = ["simulate", str(in_float64.path), "--engine", "lammps", "--system", str(system)]
+        given = [*start, "--temperature", "300", "--timestep", "0.1", "-o", str(tmp_path / "run")]
+        result = CliRunner().invoke(app, [*given, *INTERVALS, *options])
+        return result.exit_code, result.output
+
+    return run
+
+
+def command(tmp_path: Path, model: Path, *options: str) -> list[str]:
+    """Return the same as a command of its own."""
+    start = [sys.executable, "-m", "fisher_mlip", "simulate", str(model), "--engine", "lammps"]
+    given = ["--system", str(tmp_path / "box.xyz"), "--temperature", "300", "--timestep", "0.1"]
+    return [*start, *given, "-o", str(tmp_path / "run"), *INTERVALS, *options]
+
+
+def energies(folder: Path) -> dict[int, float]:
+    """Return the total energy by step."""
+    ledger = read_run(folder).ledger
+    steps = np.round(ledger.time_ps / 1e-4).astype(int)
+    return dict(zip(steps.tolist(), ledger.total.tolist(), strict=True))
+
+
+def test_a_run_folder(simulate: Simulate, tmp_path: Path) -> None:
+    code, text = simulate("--steps", "40", "--ranks", "2", "--uncertainty-interval", "10")
+    assert code == 0, text
+    folder = LammpsFolder(tmp_path / "run")
+    summary = read_json(folder.summary)
+    assert summary["status"] == "finished"
+    assert (summary["steps_done"], summary["platform"]) == (40, "LAMMPS")
+    assert "2 ranks" in summary["force_route"]
+    for names in summary["paths"].values():
+        for name in [names] if isinstance(names, str) else names:
+            assert (folder.path / name).exists()
+            assert f"wrote {folder.path / name}" in text
+    assert list(folder.restarts()) == [20, 40]
+    assert list(energies(folder.path)) == list(range(0, 41, 5))
+    rows = np.loadtxt(folder.uncertainty, delimiter=",", ndmin=2)
+    assert rows[:, 0].tolist() == [10, 20, 30, 40]
+    assert (rows[:, 2] >= rows[:, 3]).all()
+    assert (rows[:, 3] > 0.0).all()
+
+
+def test_more_steps_and_other_ranks(simulate: Simulate, tmp_path: Path) -> None:
+    assert simulate("--steps", "40")[0] == 0
+    assert simulate("--steps", "60", "--ranks", "2", "--restart", "auto")[0] == 0
+    folder = LammpsFolder(tmp_path / "run")
+    record = CheckpointRecord.read(folder.record)
+    assert [part.first_step for part in record.segments] == [0, 40]
+    found = energies(folder.path)
+    assert list(found) == list(range(0, 61, 5))
+    assert simulate("--steps", "60", "--overwrite")[0] == 0
+    whole = energies(folder.path)
+    assert max(abs(found[step] - whole[step]) for step in whole) < 1e-9
+
+
+@pytest.mark.parametrize("ranks", ["1", "2"])
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_goes_on(
+    simulate: Simulate, in_float64: LammpsArtefact, tmp_path: Path, kill: int, ranks: str
+) -> None:
+    """At most one checkpoint interval is lost, LAMMPS ends with its driver, and no row is twice."""
+    folder = LammpsFolder(tmp_path / "run")
+    options = ["--steps", "100000", "--ranks", ranks]
+    process = subprocess.Popen(
+        command(tmp_path, in_float64.path, *options), stderr=subprocess.DEVNULL
+    )
+    wait_until(lambda: (last_step(folder.log(1)) or 0) >= 50)
+    process.send_signal(kill)
+    process.wait(30)
+    wait_until(lambda: not running_in(folder.path))
+    reached = last_step(folder.log(1)) or 0
+    assert reached - max(folder.restarts()) <= 20 + 5
+    assert process.returncode == (-kill if kill == signal.SIGKILL else 130)
+    if kill == signal.SIGINT:
+        assert read_json(folder.summary)["status"] == "interrupted"
+    steps = max(folder.restarts()) + 40
+    config = folder.config.read_text().replace("steps: 100000", f"steps: {steps}")
+    folder.config.write_text(config)
+    code, text = simulate("--steps", str(steps), "--ranks", ranks, "--resume")
+    assert code == 0, text
+    assert list(energies(folder.path)) == list(range(0, steps + 1, 5))
+
+
+def test_killed_before_its_first_checkpoint(
+    simulate: Simulate, in_float64: LammpsArtefact, tmp_path: Path
+) -> None:
+    folder = LammpsFolder(tmp_path / "run")
+    process = subprocess.Popen(
+        command(tmp_path, in_float64.path, "--steps", "40"), stderr=subprocess.DEVNULL
+    )
+    wait_until(folder.log(1).exists)
+    process.kill()
+    process.wait(30)
+    wait_until(lambda: not running_in(folder.path))
+    assert simulate("--steps", "40", "--restart", "auto")[0] == 0
+    assert list(energies(folder.path)) == list(range(0, 41, 5))
+
+
+def test_a_run_that_explodes(simulate: Simulate, tmp_path: Path) -> None:
+    code, text = simulate("--steps", "400", "--timestep", "9.0")
+    assert code == 3, text
+    summary = read_json(tmp_path / "run" / "summary.json")
+    assert summary["status"] == "unstable"
+    assert summary["first_nonfinite_step"] is not None
+    assert "LAMMPS after step" in text
+    assert read_run(tmp_path / "run").ledger.first_nonfinite_ps is not None
+
+
+def test_what_is_not_for_lammps_is_refused(simulate: Simulate, tmp_path: Path) -> None:
+    refused = {
+        "platform 'CPU'": ("--platform", "CPU"),
+        "inner 'opls'": ("--inner", "opls"),
+        "on_alarm 'stop'": ("--on-alarm", "stop"),
+        "do not see each other": ("--system", "ethanol-gas"),
+    }
+    for sentence, options in refused.items():
+        code, text = simulate("--steps", "5", *options)
+        assert code == 2
+        assert sentence in text
+        assert len(text.strip().splitlines()) == 1
+        assert not (tmp_path / "run").exists()
+
+
+def test_ranks_are_for_lammps(in_float64: LammpsArtefact, tmp_path: Path) -> None:
+    given = ["simulate", str(in_float64.path), "--ranks", "2", "-o", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 2
+    assert "ranks 2 is of the engine lammps" in result.output
+
+
+def test_the_other_engines_model_is_refused(artefact: object, tmp_path: Path) -> None:
+    model = str(artefact.path)  # type: ignore[attr-defined]
+    given = ["simulate", model, "--engine", "lammps", "-o", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 2
+    assert "export --target lammps" in result.output
+
+
+def test_failures_in_words(tmp_path: Path) -> None:
+    log, screen = tmp_path / "log.lammps", tmp_path / "screen.txt"
+    assert find_failure(log, screen) is None
+    log.write_text("ERROR on proc 1: Bond atoms 1 2 missing on proc 0 (src/src/ntopo.cpp:59)\n")
+    failure = find_failure(log, screen)
+    assert failure is not None
+    assert failure.is_unstable
+    assert failure.message == "Bond atoms 1 2 missing on proc 0"
+    log.write_text("ERROR: Unknown command: foo\n")
+    failure = find_failure(log, screen)
+    assert failure is not None
+    assert not failure.is_unstable
+
+
+def running_in(folder: Path) -> list[str]:
+    """Return the processes whose working folder is the run's."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.path.samefile(entry / "cwd", folder) and (entry / "exe").exists():
+                found.append(entry.name)
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)

