@@ -177,7 +177,9 @@ def lammps_findings() -> list[Finding]:
     if ended.returncode:
         return [Finding(subject, "warning", telling_line(ended.stderr).removeprefix("error: "))]
     folder = ended.stdout.strip()
-    detail = f"pair_style fisher_mlip in {folder}" if folder else "pair_style fisher_mlip is not built"
+    detail = (
+        f"pair_style fisher_mlip in {folder}" if folder else "pair_style fisher_mlip is not built"
+    )
     advice = "" if folder else ": 'fisher-mlip lammps build', or the first use, does it"
     return [Finding(subject, "ok", detail + advice)]
 
@@ -196,7 +198,9 @@ def machine_findings(folder: Path) -> list[Finding]:
         else Finding("packmol executable", "failure", "no executable on PATH: pip install packmol"),
         Finding("C++ compiler", "ok", compiler)
         if compiler
-        else Finding("C++ compiler", "warning", "no c++ on PATH: needed for compiled models and LAMMPS only"),
+        else Finding(
+            "C++ compiler", "warning", "no c++ on PATH: needed for compiled models and LAMMPS only"
+        ),
         Finding("threads", "ok", threads),
         Finding(
             "free disk",

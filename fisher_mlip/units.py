@@ -1,6 +1,6 @@
-"""Conversions between our units (eV, Å, fs, amu, K) and those of OpenMM (nm, kJ/mol, ps) and LAMMPS.
+"""Conversions between our units (eV, Å, fs, amu, K) and those of OpenMM and LAMMPS.
 
-LAMMPS has ps, eV, Å in `metal` and fs, kcal/mol, Å in `real`.
+OpenMM has nm, kJ/mol, ps; LAMMPS ps, eV, Å in `metal` and fs, kcal/mol, Å in `real`.
 
 Values follow from the exact SI constants (CODATA 2018): e = 1.602176634e-19 C,
 N_A = 6.02214076e23 /mol, k_B = 1.380649e-23 J/K.

@@ -70,7 +70,7 @@ def licences_mixed(module: str, tree: ast.Module) -> list[str]:
 
     The rest runs it as a program.
     """
-    is_plugin = module.split(".")[0] == PLUGIN
+    is_plugin = module == PLUGIN or module.startswith(f"{PLUGIN}.")
     others = (PACKAGE, "openmm_plugin") if is_plugin else (PLUGIN,)
     names = [name for name in imported(module, tree) if name.split(".")[0] in others]
     return [f"{module} imports {name}" for name in names]

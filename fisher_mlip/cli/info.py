@@ -34,8 +34,8 @@ def info(
 ) -> None:
     """Say what a file or folder is and its main facts.
 
-    Knows reference data, splits, checkpoints, artefacts (model.pt, model.lmp.pt), run folders, reports,
-    configurations, and the files in them. No model is loaded.
+    Knows reference data, splits, checkpoints, artefacts (model.pt, model.lmp.pt), run folders,
+    reports, configurations, and the files in them. No model is loaded.
 
     Example: fisher-mlip info checkpoint/
     """

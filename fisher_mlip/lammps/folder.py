@@ -1,5 +1,6 @@
 """The files of a LAMMPS run: those of every run folder, and LAMMPS's own."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.records import CheckpointRecord
 
 DATA_NAME = "system.data"
+# LAMMPS's mark of a restart file, at its beginning and at its end.
+_END_OF_RESTART = b"LammpS RestartT"
+_LAST_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,19 @@ class LammpsFolder(RunFolder):
         found = {
             int(match.group(1)): path
             for path in self.path.glob("restart.*")
-            if (match := re.fullmatch(r"restart\.(\d+)", path.name))
+            if (match := re.fullmatch(r"restart\.(\d+)", path.name)) and _is_whole(path)
         }
         return dict(sorted(found.items()))
 
     def sweep_restarts(self, kept: int = 2) -> None:
-        """Delete all restart files but the last ones, and what a kill left half-written."""
+        """Delete all whole restart files but the last ones."""
         for path in list(self.restarts().values())[:-kept]:
             path.unlink(missing_ok=True)
 
-    def sweep_unfinished(self) -> None:
-        """Delete what a kill left half-written, of a run that is not going."""
-        for path in self.path.glob("next.*"):
-            path.unlink(missing_ok=True)
+
+def _is_whole(path: Path) -> bool:
+    """Whether a restart file ends as LAMMPS ends one; a kill may have come between."""
+    with path.open("rb") as handle:
+        handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, handle.tell() - _LAST_BYTES))
+        return _END_OF_RESTART in handle.read()

@@ -122,7 +122,6 @@ def _resumed(config: SimulateConfig, folder: LammpsFolder) -> LammpsRun:
         for path in (folder.segment(stale), folder.log(stale), folder.script(stale)):
             path.unlink(missing_ok=True)
     segments.append(Segment(file=folder.segment(part).name, first_step=step))
-    folder.sweep_unfinished()
     folder.summary.unlink(missing_ok=True)
     _cut_uncertainty(folder.uncertainty, step)
     write_yaml(folder.config, config.model_dump())

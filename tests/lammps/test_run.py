@@ -1,6 +1,5 @@
 """`simulate --engine lammps`: a run folder, resumed after anything, ended in words."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -74,7 +73,7 @@ def test_a_run_folder(simulate: Simulate, tmp_path: Path) -> None:
     assert list(folder.restarts()) == [20, 40]
     assert list(energies(folder.path)) == list(range(0, 41, 5))
     rows = np.loadtxt(folder.uncertainty, delimiter=",", ndmin=2)
-    assert rows[:, 0].tolist() == [10, 20, 30, 40]
+    assert rows[:, 0].tolist() == [0, 10, 20, 30, 40]
     assert (rows[:, 2] >= rows[:, 3]).all()
     assert (rows[:, 3] > 0.0).all()
 
@@ -132,6 +131,29 @@ def test_killed_before_its_first_checkpoint(
     process.wait(30)
     wait_until(lambda: not running_in(folder.path))
     assert simulate("--steps", "40", "--restart", "auto")[0] == 0
+    assert list(energies(folder.path)) == list(range(0, 41, 5))
+
+
+def test_a_torn_restart_file_is_passed_over(simulate: Simulate, tmp_path: Path) -> None:
+    assert simulate("--steps", "40")[0] == 0
+    folder = LammpsFolder(tmp_path / "run")
+    torn = folder.path / "restart.40"
+    torn.write_bytes(torn.read_bytes()[:-100])
+    assert list(folder.restarts()) == [20]
+    folder.summary.unlink()
+    assert simulate("--steps", "40", "--resume")[0] == 0
+    assert list(energies(folder.path)) == list(range(0, 41, 5))
+
+
+def test_a_run_without_its_summary_has_nothing_left_to_do(
+    simulate: Simulate, tmp_path: Path
+) -> None:
+    """Killed between LAMMPS's end and our own."""
+    assert simulate("--steps", "40")[0] == 0
+    folder = LammpsFolder(tmp_path / "run")
+    folder.summary.unlink()
+    assert simulate("--steps", "40", "--restart", "auto")[0] == 0
+    assert read_json(folder.summary)["status"] == "finished"
     assert list(energies(folder.path)) == list(range(0, 41, 5))
 
 
@@ -194,7 +216,7 @@ def running_in(folder: Path) -> list[str]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if os.path.samefile(entry / "cwd", folder) and (entry / "exe").exists():
+            if (entry / "cwd").samefile(folder) and (entry / "exe").exists():
                 found.append(entry.name)
         except OSError:
             continue

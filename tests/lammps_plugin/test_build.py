@@ -99,7 +99,7 @@ def test_no_compiler(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_compiler_that_fails(calls: Path, tmp_path: Path) -> None:
     compiler = Path(os.environ["CXX"])
     compiler.write_text("#!/bin/sh\necho 'pair.cpp:1: error: this does not fit' >&2\nexit 1\n")
-    with pytest.raises(BuildError, match="could not compile .* this does not fit") as failure:
+    with pytest.raises(BuildError, match=r"could not compile .* this does not fit") as failure:
         build_plugin()
     assert "\n" not in str(failure.value)
     assert (tmp_path / "cache" / "fisher-mlip" / "lammps" / "build.log").is_file()
