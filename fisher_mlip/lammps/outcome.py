@@ -52,7 +52,7 @@ def find_failure(log: Path, screen: Path) -> Failure | None:
     for text in texts:
         found = re.search(r"^ERROR(?: on proc \d+)?: (.*)$", text, re.MULTILINE)
         if found:
-            message = re.sub(r" \(\S*src/\S+:\d+\)$", "", found.group(1).strip())
+            message = re.sub(r" \(\S+\.(?:cpp|h):\d+\)$", "", found.group(1).strip())
             is_unstable = any(words in message for words in _UNSTABLE)
             return Failure(message, is_unstable or bool(_TORN_BOND.search(message)))
     return None

@@ -10,6 +10,7 @@ import pytest
 from fisher_mlip.data.frames import Frame
 from fisher_mlip.export.lammps_artefact import LammpsArtefact
 from lammps_plugin.entry import _asks_for_style, plugin_folder
+from lammps_plugin.toolchain import find_toolchain
 from tests.lammps.engine import needs_lammps, start_of_input, thermo_lines, write_data
 
 pytestmark = needs_lammps
@@ -89,17 +90,15 @@ def test_who_uses_it_is_told_why_not(
 def test_a_plugin_for_another_torch_says_so(
     in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path, plugin: Path
 ) -> None:
-    """Who names its folder by hand after an upgrade gets a sentence, not an abort."""
+    """Who names its folder by hand after torch was moved gets a sentence, not an abort."""
     write_liquid(tmp_path, in_float64, tilted_liquid)
     folder = tmp_path / "old"
     folder.mkdir()
     content = (plugin / "fisher_mlipplugin.so").read_bytes()
-    from lammps_plugin.toolchain import find_toolchain
-
-    version = find_toolchain().torch_version.encode()
-    assert b"'" + version + b"'" in content
-    other = b"9" + version[1:]
-    (folder / "fisher_mlipplugin.so").write_bytes(content.replace(version, other))
+    torch = str(find_toolchain().torch).encode()
+    assert torch + b"/version.py" in content
+    gone = torch[:-1] + b"X"
+    (folder / "fisher_mlipplugin.so").write_bytes(content.replace(torch, gone))
     script = tmp_path / "in.ethanol"
     script.write_text(f"plugin load {folder}/fisher_mlipplugin.so\n{script.read_text()}")
     code, text = lmp(tmp_path, "in.ethanol", XDG_CACHE_HOME=str(tmp_path), CXX="no-such-compiler")
