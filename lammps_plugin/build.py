@@ -15,7 +15,13 @@ from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
-from lammps_plugin.toolchain import OWN_PACKAGE, BuildError, Toolchain, find_toolchain
+from lammps_plugin.toolchain import (
+    OWN_PACKAGE,
+    BuildError,
+    Toolchain,
+    find_compiler,
+    find_toolchain,
+)
 
 SOURCE = Path(__file__).parent / "source"
 PLUGIN_NAME = "fisher_mlipplugin.so"  # LAMMPS loads what ends in plugin.so
@@ -59,8 +65,10 @@ def build_plugin(definitions: Sequence[str] = ()) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _held(folder.parent / f"{folder.name}.lock"):
             if not (folder / PLUGIN_NAME).is_file():
+                compiler = find_compiler()
                 print(f"{OWN_PACKAGE}: compiling the LAMMPS plugin, once", file=sys.stderr)
-                _compile_into(folder, toolchain, definitions)
+                options = [*_common_options(toolchain), *(f"-D{name}" for name in definitions)]
+                _compile_into(folder, [compiler, *options], toolchain.torch)
     except OSError as failure:
         raise BuildError(f"cannot write the plugin into '{folder}': {failure.strerror}") from None
     return folder
@@ -84,10 +92,10 @@ def _held(path: Path) -> Iterator[None]:
         yield
 
 
-def _compile_into(folder: Path, toolchain: Toolchain, definitions: Sequence[str]) -> None:
+def _compile_into(folder: Path, command: Sequence[str], torch: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _compile(partial, toolchain, definitions)
+        _compile(partial, command, torch)
         partial.chmod(0o755)
         try:
             partial.rename(folder)
@@ -99,10 +107,8 @@ def _compile_into(folder: Path, toolchain: Toolchain, definitions: Sequence[str]
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _compile(folder: Path, toolchain: Toolchain, definitions: Sequence[str]) -> None:
+def _compile(folder: Path, command: Sequence[str], torch: Path) -> None:
     others = [path.name for path in sorted(SOURCE.glob("*.cpp")) if path.name not in PLUGIN_SOURCES]
-    common = _common_options(toolchain) + [f"-D{definition}" for definition in definitions]
-    torch = toolchain.torch
     headers = ("include", "include/torch/csrc/api/include")
     with_torch = [
         *(part for name in headers for part in ("-isystem", str(torch / name))),
@@ -116,13 +122,12 @@ def _compile(folder: Path, toolchain: Toolchain, definitions: Sequence[str]) -> 
         paths = [str(SOURCE / file) for file in files]
         end = ["-ldl"] if name == PLUGIN_NAME else libraries
         extra = [] if name == PLUGIN_NAME else with_torch
-        _run([*common, *extra, "-o", str(folder / name), *paths, *end], folder)
+        _run([*command, *extra, "-o", str(folder / name), *paths, *end], folder)
 
 
 def _common_options(toolchain: Toolchain) -> list[str]:
     version = metadata.version(OWN_PACKAGE)
     return [
-        toolchain.compiler,
         *("-std=c++20", "-O2", "-fPIC", "-shared", "-fvisibility=hidden"),
         # LAMMPS's errors name the source's file, which need not be with its folder.
         f"-fmacro-prefix-map={SOURCE}/=",

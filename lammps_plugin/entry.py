@@ -6,6 +6,7 @@ It runs in every `lmp` of the environment, also of those who have never heard of
 raises nothing, and compiles and complains only where an input names the style.
 """
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ STYLE = "fisher_mlip"
 _INPUT_OPTIONS = ("-in", "-i", "--in", "-input")
 _LONGEST_INPUT = 10_000_000  # characters
 _NESTED = 8
+# Of mpich's and Intel's mpirun, Open MPI's and Slurm's.
+_RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 
 
 def plugin_folder() -> str:
@@ -23,7 +26,7 @@ def plugin_folder() -> str:
     try:
         return _folder(sys.argv[1:])
     except Exception as failure:  # An entry point that raises breaks every `lmp` there is.
-        if _asks_for_style(sys.argv[1:]):
+        if _is_first_rank() and _asks_for_style(sys.argv[1:]):
             print(f"fisher-mlip: no pair_style {STYLE} here: {failure}", file=sys.stderr)
         return str(Path(__file__).parent / "source")
 
@@ -35,6 +38,11 @@ def _folder(arguments: Sequence[str]) -> str:
     if folder is None and _asks_for_style(arguments):
         folder = build_plugin()
     return str(folder or Path(__file__).parent / "source")
+
+
+def _is_first_rank() -> bool:
+    """Whether this is the process of MPI that speaks for all, or the only one."""
+    return all(os.environ.get(name, "0") == "0" for name in _RANKS)
 
 
 def _asks_for_style(arguments: Sequence[str]) -> bool:

