@@ -82,7 +82,7 @@ def _describe_folder(folder: Path) -> Facts:
     names = {entry.name for entry in folder.iterdir()}
     if {"weights.safetensors", "config.yaml", "metrics.json"} <= names:
         return _describe_checkpoint(folder)
-    if {"config.yaml", "reference.json"} <= names:
+    if "config.yaml" in names and names & {"ledger.csv", "reference.json"}:
         return _describe_run(folder)
     for name in ("model.pt", "model.lmp.pt"):
         if name in names:

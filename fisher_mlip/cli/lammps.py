@@ -4,16 +4,15 @@ import typer
 
 from fisher_mlip.cli.console import console, progress_console, wrote
 
-lammps_app = typer.Typer(
-    name="lammps",
-    no_args_is_help=True,
-    help="The LAMMPS plugin: compile it ahead of its first use.",
-)
+lammps_app = typer.Typer(name="lammps", no_args_is_help=True)
 
 
 @lammps_app.callback()
 def lammps() -> None:
-    """The LAMMPS plugin."""
+    """The LAMMPS plugin: compile it ahead of its first use.
+
+    Example: fisher-mlip lammps build
+    """
 
 
 @lammps_app.command()

@@ -228,3 +228,12 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
     while not is_so():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def test_info_of_a_run(simulate: Simulate, tmp_path: Path) -> None:
+    assert simulate("--steps", "20")[0] == 0
+    result = CliRunner().invoke(app, ["info", str(tmp_path / "run")])
+    assert result.exit_code == 0
+    lines = dict(line.split(None, 1) for line in result.output.splitlines() if " " in line)
+    assert (lines["status"], lines["last_step"]) == ("finished", "20")
+    assert lines["engine"] == "lammps"
