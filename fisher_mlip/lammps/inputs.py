@@ -49,14 +49,19 @@ def write_inputs(
     name = input_name(config)
     data, script = folder / f"{name}.data", folder / f"in.{name}"
     title = start_title(config)
-    groups = molecular.isolated_groups
-    drawn = maxwell_boltzmann(molecular.masses, config.temperature, groups, config.seed)
-    write_text(data, data_text(molecular, drawn / NM_PER_ANGSTROM, title))
+    write_text(data, start_data(molecular, config))
     files = InputFiles(script.name, config.model, data.name)
     pair = mliap_lines(type_symbols(molecular)) if mliap else None
     how = f"python {DRIVER_NAME}" if mliap else None
     write_text(script, input_script(molecular, config, files, title=title, pair=pair, how=how))
     return [data, script]
+
+
+def start_data(molecular: MolecularSystem, config: SimulateConfig) -> str:
+    """Return the data file of a start, with the velocities that OpenMM would start with."""
+    groups = molecular.isolated_groups
+    drawn = maxwell_boltzmann(molecular.masses, config.temperature, groups, config.seed)
+    return data_text(molecular, drawn / NM_PER_ANGSTROM, start_title(config))
 
 
 def mliap_lines(symbols: list[str]) -> list[str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from fisher_mlip.config import SimulateConfig, write_yaml
 from fisher_mlip.export.lammps_artefact import LammpsArtefact, load_lammps_artefact
-from fisher_mlip.lammps.data_file import data_text
 from fisher_mlip.lammps.driving import LammpsRun, drive
 from fisher_mlip.lammps.folder import LammpsFolder
 from fisher_mlip.lammps.input_script import InputFiles, input_script
+from fisher_mlip.lammps.inputs import check_elements, start_data
 from fisher_mlip.lammps.launching import build_plugin
 from fisher_mlip.lammps.settings import (
     check_system,
@@ -23,8 +23,6 @@ from fisher_mlip.simulate.records import CheckpointRecord, Segment, files_of
 from fisher_mlip.simulate.settings import check_resume
 from fisher_mlip.simulate.summary import RunSummary, finished_summary
 from fisher_mlip.simulate.systems import MolecularSystem, build_molecular_system
-from fisher_mlip.simulate.velocities import maxwell_boltzmann
-from fisher_mlip.units import NM_PER_ANGSTROM
 
 
 def run_lammps(
@@ -75,12 +73,13 @@ def _started(
     refuse_existing(folder.path, overwrite=overwrite, inputs=inputs)
     molecular = build_molecular_system(config, artefact.manifest.cutoff)
     check_system(molecular, config)
+    check_elements(molecular, artefact.manifest)
     if molecular.note:
         show_note(molecular.note)
     plugin = build_plugin()
     with whole_folder(folder.path, overwrite=overwrite, inputs=inputs) as partial:
         within = LammpsFolder(partial)
-        write_system(within, molecular, artefact, config)
+        _write_system(within, molecular, artefact, config)
         script = input_script(
             molecular,
             config,
@@ -94,7 +93,7 @@ def _started(
     return LammpsRun(config, folder, molecular, plugin, segments)
 
 
-def write_system(
+def _write_system(
     folder: LammpsFolder,
     molecular: MolecularSystem,
     artefact: LammpsArtefact,
@@ -102,12 +101,8 @@ def write_system(
 ) -> None:
     """Write the data file, the model, and what every run says of itself, into a folder."""
     write_description(folder, molecular, artefact, config, "torchscript")
-    groups = molecular.isolated_groups
-    drawn = maxwell_boltzmann(molecular.masses, config.temperature, groups, config.seed)
-    text = data_text(molecular, drawn / NM_PER_ANGSTROM, start_title(config))
-    write_text(folder.data, text)
-    if artefact.path.resolve() != folder.model.resolve():
-        shutil.copyfile(artefact.path, folder.model)
+    write_text(folder.data, start_data(molecular, config))
+    shutil.copyfile(artefact.path, folder.model)
 
 
 def _resumed(config: SimulateConfig, folder: LammpsFolder) -> LammpsRun:

@@ -182,6 +182,14 @@ def test_what_is_not_for_lammps_is_refused(simulate: Simulate, tmp_path: Path) -
         assert not (tmp_path / "run").exists()
 
 
+def test_elements_that_the_model_does_not_know(simulate: Simulate, tmp_path: Path) -> None:
+    write(tmp_path / "argon.xyz", Atoms("Ar2", [[0.0, 0, 0], [4.0, 0, 0]]))
+    code, text = simulate("--steps", "5", "--system", str(tmp_path / "argon.xyz"))
+    assert code == 2
+    assert "knows the elements H, C, O, found also Ar" in text
+    assert not (tmp_path / "run").exists()
+
+
 def test_ranks_are_for_lammps(in_float64: LammpsArtefact, tmp_path: Path) -> None:
     given = ["simulate", str(in_float64.path), "--ranks", "2", "-o", str(tmp_path / "run")]
     result = CliRunner().invoke(app, given)
