@@ -5,6 +5,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -27,15 +28,20 @@ SOURCE = Path(__file__).parent / "source"
 PLUGIN_NAME = "fisher_mlipplugin.so"  # LAMMPS loads what ends in plugin.so
 LIBRARY_NAME = "libfisher_mlip_pair.so"
 LOG_NAME = "build.log"
+SUMS_NAME = "sha256.json"
 PLUGIN_SOURCES = ("plugin.cpp",)
 
 __all__ = ["BuildError", "build_plugin", "built_folder"]
 
 
 def cache_folder() -> Path:
-    """Return where builds are kept: $XDG_CACHE_HOME/fisher-mlip/lammps, ~/.cache by default."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / OWN_PACKAGE / "lammps"
+    """Return where builds are kept: $XDG_CACHE_HOME/fisher-mlip/lammps, ~/.cache by default.
+
+    A relative path there means nothing, as the XDG Base Directory Specification has it.
+    """
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    home = given if given.is_absolute() else Path.home() / ".cache"
+    return home / OWN_PACKAGE / "lammps"
 
 
 def built_folder(definitions: Sequence[str] = ()) -> Path | None:
@@ -45,7 +51,7 @@ def built_folder(definitions: Sequence[str] = ()) -> Path | None:
         BuildError: there is nothing here that it could be for.
     """
     folder = _folder_for(find_toolchain(), definitions)
-    return folder if (folder / PLUGIN_NAME).is_file() else None
+    return folder if _is_whole(folder) else None
 
 
 def build_plugin(definitions: Sequence[str] = ()) -> Path:
@@ -61,14 +67,17 @@ def build_plugin(definitions: Sequence[str] = ()) -> Path:
     """
     toolchain = find_toolchain()
     folder = _folder_for(toolchain, definitions)
+    # Where it is there, nothing need be writable.
+    if _is_whole(folder):
+        return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _held(folder.parent / f"{folder.name}.lock"):
-            if not (folder / PLUGIN_NAME).is_file():
+            if not _is_whole(folder):
                 compiler = find_compiler()
                 print(f"{OWN_PACKAGE}: compiling the LAMMPS plugin, once", file=sys.stderr)
                 options = [*_common_options(toolchain), *(f"-D{name}" for name in definitions)]
-                _compile_into(folder, [compiler, *options], toolchain.torch)
+                _compile_into(folder, [*compiler, *options], toolchain.torch)
     except OSError as failure:
         raise BuildError(f"cannot write the plugin into '{folder}': {failure.strerror}") from None
     return folder
@@ -92,16 +101,33 @@ def _held(path: Path) -> Iterator[None]:
         yield
 
 
+def _sum_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a build is there as it was made; a torn library would end every `lmp`."""
+    try:
+        sums = json.loads((folder / SUMS_NAME).read_text(encoding="utf-8"))
+        return bool(sums) and all(_sum_of(folder / name) == found for name, found in sums.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def _compile_into(folder: Path, command: Sequence[str], torch: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         _compile(partial, command, torch)
+        sums = {name: _sum_of(partial / name) for name in (PLUGIN_NAME, LIBRARY_NAME)}
+        (partial / SUMS_NAME).write_text(json.dumps(sums), encoding="utf-8")
         partial.chmod(0o755)
+        if not _is_whole(folder):
+            shutil.rmtree(folder, ignore_errors=True)
         try:
             partial.rename(folder)
         except OSError:
             # Another process was first, without a lock that both know.
-            if not (folder / PLUGIN_NAME).is_file():
+            if not _is_whole(folder):
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -60,7 +60,7 @@ def _names_style(path: Path, depth: int) -> bool:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    if re.search(rf"^[^#]*\b{STYLE}\b", text, re.MULTILINE):
+    if STYLE in text and re.search(rf"^[^#\n]*\b{STYLE}\b", text, re.MULTILINE):
         return True
     included = re.findall(r"^\s*include\s+(\S+)", text, re.MULTILINE)
     return any(_names_style(Path(name), depth - 1) for name in included)

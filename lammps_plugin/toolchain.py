@@ -6,6 +6,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from importlib import metadata
@@ -105,8 +106,8 @@ def _mpi_headers() -> Path:
     raise BuildError("expected mpi.h in PyPI's wheel of mpich, found none")
 
 
-def find_compiler() -> str:
-    """Return the command of a C++ compiler: $CXX, or the first that is there.
+def find_compiler() -> list[str]:
+    """Return the command of a C++ compiler, in words: $CXX, or the first that is there.
 
     Raises:
         BuildError: there is none.
@@ -114,8 +115,9 @@ def find_compiler() -> str:
     wanted = os.environ.get("CXX", "")
     candidates = (wanted,) if wanted else COMPILERS
     for command in candidates:
-        if shutil.which(command):
-            return command
+        words = shlex.split(command)
+        if words and shutil.which(words[0]):
+            return words
     raise BuildError(
         f"expected a C++ compiler ({', '.join(candidates)}), found none: install g++, or set CXX"
     )

@@ -1,4 +1,6 @@
-"""LAMMPS as a Python module with the pair style: a scan of the volume, pressures and energies.
+"""LAMMPS as a Python module with the pair style: energies and pressures of a strained box.
+
+All atoms are moved with the box, bonds included: what is seen is mostly how stiff those are.
 
 python examples/lammps/from_python.py exported/
 """
@@ -14,7 +16,7 @@ import numpy as np
 
 
 def main() -> None:
-    """Compress and expand the box, and print what the model says of it."""
+    """Strain the box, and print what the model says of it."""
     options = parse_options()
     lmp = start_lammps()
     lmp.commands_string(f"""
@@ -60,7 +62,7 @@ def parse_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="of `fisher-mlip export --target lammps`")
-    parser.add_argument("--smoke", action="store_true", help="three volumes only")
+    parser.add_argument("--smoke", action="store_true", help="three strains only")
     return parser.parse_args()
 
 

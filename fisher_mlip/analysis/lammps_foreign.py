@@ -76,7 +76,9 @@ def find_log(path: Path) -> Path | None:
     logs = sorted(file for file in set(found) if file.is_file())
     if len(logs) > 1:
         names = ", ".join(log.name for log in logs)
-        raise InputError(f"expected one log or log.lammps in '{path}', found {names}")
+        raise InputError(
+            f"expected one log or log.lammps in '{path}', found {names}: move the others elsewhere"
+        )
     return logs[0] if logs else None
 
 
@@ -141,7 +143,9 @@ def _group(log: LammpsLog, *, is_blown_up: bool) -> _Group:
                 groups.append([block])
         before = block
     if not groups:
-        raise InputError(f"expected the rows of a 'run' in '{log.path}', found none")
+        failure = find_failure(log.path, log.path.with_name("screen.txt"))
+        found = f"the error: {failure.message}" if failure is not None else "none"
+        raise InputError(f"expected the rows of a 'run' in '{log.path}', found {found}")
     sizes = [sum(len(block.values) for block in blocks) for blocks in groups]
     enough = [k for k, size in enumerate(sizes) if size >= MINIMUM_ROWS]
     chosen = enough[-1] if enough and not is_blown_up else len(groups) - 1

@@ -84,7 +84,8 @@ class _Reader:
         if self.columns is not None and (self.rows or self.parts or not self.columns):
             self._make_numbers()
             values = np.concatenate([np.zeros((0, len(self.columns))), *self.parts])
-            self.blocks.append(Block(self.columns, values, self.settings, is_ended))
+            columns, values = _with_energies(self.columns, values)
+            self.blocks.append(Block(columns, values, self.settings, is_ended))
             if self.settings.is_run:
                 self.settings = replace(self.settings, velocity_temperature=None)
         self.columns, self.rows, self.parts = None, [], []
@@ -105,7 +106,8 @@ class _Reader:
             self._read_in_block(line, words)
         elif line.startswith("LAMMPS ("):
             self.version = line.strip()
-        elif words:
+        # What a print says comes after its echo, and is no command.
+        elif words and not before.lstrip().startswith("print "):
             self._count_atoms(line)
             self.settings = self.settings.after(words)
 
@@ -170,6 +172,18 @@ def _numbers(rows: Sequence[str], path: Path) -> FloatArray:
         raise InputError(f"expected rows of numbers in '{path}', found: {error}") from None
 
 
+def _with_energies(
+    columns: tuple[str, ...], values: FloatArray
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Add what LAMMPS's default style does not print: PotEng is E_pair + E_mol."""
+    if "PotEng" in columns or not {"E_pair", "E_mol", "TotEng"} <= set(columns):
+        return columns, values
+    place = columns.index
+    potential = values[:, place("E_pair")] + values[:, place("E_mol")]
+    kinetic = values[:, place("TotEng")] - potential
+    return (*columns, "PotEng", "KinEng"), np.column_stack([values, potential, kinetic])
+
+
 def blow_up_of(failure: Failure | None) -> str:
     """Return the message that LAMMPS ended an unstable run with; "" of any other end."""
     if failure is None:
@@ -188,7 +202,7 @@ def check_columns(blocks: Sequence[Block], path: Path) -> None:
             found = ", ".join(block.columns[:12]) or "a style of several lines a row"
             raise InputError(
                 f"expected the thermo columns {', '.join(_NEEDED)} in '{path}', found {found}: add "
-                "'thermo_style custom step time temp pe ke etotal press volume density' to the "
+                "'thermo_style custom step time temp pe ke etotal press vol density' to the "
                 "input"
             )
 

@@ -169,7 +169,7 @@ def _why_unwatched(run: Run) -> str:
         return "no two nonmetals are as close as a bond in the first frame of the dump"
     if not len(run.reference.bonds):
         return "reference.json names none (its system had none, or its file named none)"
-    return "the trajectory holds no whole frame"
+    return "the trajectory holds no whole frame after the start (its interval is longer)"
 
 
 def _limits_of_watching(run: Run, stability: Stability) -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fisher_mlip.model import Checkpoint
 
 _RANKS = (1, 2)
+_MOST_FRAMES = 8
 
 
 def export_for_lammps(
@@ -24,7 +25,7 @@ def export_for_lammps(
     """Write `model.lmp.pt`, a data file and an input, and try the model in LAMMPS."""
     from fisher_mlip.export.lammps_artefact import compare_lammps, write_lammps_artefact
     from fisher_mlip.export.parity import probe_frames, require_parity
-    from fisher_mlip.lammps.inputs import write_inputs
+    from fisher_mlip.lammps.inputs import start_frame, write_inputs
     from fisher_mlip.lammps.mliap import write_mliap_driver
     from fisher_mlip.model.checkpoint import load_checkpoint
     from fisher_mlip.products import sha256_of_file, whole_folder, write_summary
@@ -43,7 +44,8 @@ def export_for_lammps(
             _, script = write_inputs(partial, config, artefact.manifest, mliap=is_mliap)
             if is_mliap:
                 write_mliap_driver(partial, script.name)
-        tried, why_not = _tried(asked, artefact, loaded, checked)
+        box = [] if config is None else [start_frame(config, artefact.manifest)]
+        tried, why_not = _tried(asked, artefact, loaded, [*checked[:3], *box, *checked[3:]])
         summary = {
             "target": asked.target,
             "checkpoint": str(asked.checkpoint),
@@ -103,7 +105,7 @@ def _tried(
         plugin = build_plugin()
     except InputError as missing:
         return [], str(missing)
-    usable = [frame for frame in frames if fits_lammps(frame)]
+    usable = _few([frame for frame in frames if fits_lammps(frame)])
     tried = [compare_in_lammps(artefact, loaded, usable, plugin, ranks=ranks) for ranks in _RANKS]
     for found in tried:
         if not found.holds:
@@ -114,11 +116,18 @@ def _tried(
     return tried, ""
 
 
+def _few(frames: "list[Frame]") -> "list[Frame]":
+    """Return at most so many frames, the probes first: each is a run of LAMMPS on its own."""
+    chosen = {round(k * (len(frames) - 1) / (_MOST_FRAMES - 1)) for k in range(_MOST_FRAMES)}
+    return frames if len(frames) <= _MOST_FRAMES else [frames[k] for k in sorted(chosen)]
+
+
 def _print(summary: dict[str, Any], tried: "list[LammpsParity]") -> None:
     parity = summary["parity"]
     console.print(
         f"parity on {parity['frames']} frames: forces within {parity['force_difference']:.1e} "
-        f"eV/Å ({summary['dtype']})"
+        f"eV/Å ({summary['dtype']}; allowed: {parity['tolerance']:g} of the largest force, "
+        f"{parity['largest_force']:.3g})"
     )
     for found in tried:
         console.print(

@@ -58,14 +58,18 @@ def describe(path: Path) -> Facts:
     Raises:
         InputError: it is nothing of ours.
     """
-    if path.is_dir():
-        return _describe_folder(path)
     if not path.exists():
         raise InputError(f"expected a file or folder '{path}', found none")
+    return _describe_folder(path) if path.is_dir() else _describe_file(path)
+
+
+def _describe_file(path: Path) -> Facts:
     if path.suffix in {".yaml", ".yml"}:
         return _describe_config(path)
     if path.suffix in outputs.OPAQUE:
         return {"kind": outputs.OPAQUE[path.suffix]}
+    if path.name.startswith("in.") or path.suffix in outputs.OF_LAMMPS:
+        return outputs.describe_lammps_file(path)
     if path.suffix in FILES:
         return FILES[path.suffix](path)
     if path.suffix != ".npz" and _is_archive(path):
@@ -87,6 +91,8 @@ def _describe_folder(folder: Path) -> Facts:
     for name in ("model.pt", "model.lmp.pt"):
         if name in names:
             return _describe_artefact(folder / name)
+    if "log.lammps" in names:
+        return _describe_lammps_folder(folder)
     if {"report.html", "summary.json"} <= names:
         return outputs.describe_report(folder)
     if {"train.xyz", "summary.json"} <= names:
@@ -189,6 +195,13 @@ def _describe_run(folder: Path) -> Facts:
         "segments": len(list(folder.glob("trajectory*.*"))),
         **config.changed(molecules=molecules).model_dump(),
     }
+
+
+def _describe_lammps_folder(folder: Path) -> Facts:
+    """Return what is to be seen of a LAMMPS run that was not made by `simulate`."""
+    table = _describe_lammps_rows(folder)
+    rows = {"rows": table["rows"], "time_ps": table["last_row"].get("Time (ps)", "none")}
+    return {"kind": "LAMMPS run: `analyze` reads it", **rows}
 
 
 def _describe_lammps_rows(folder: Path) -> Facts:

@@ -32,7 +32,7 @@ def build() -> None:
     folder = build_plugin()
     wrote(*sorted(folder.iterdir()))
     console.print(
-        "`lmp` loads it by itself; a LAMMPS started from Python does by "
-        f"LAMMPS_PLUGIN_PATH={folder}",
+        "`lmp` loads it by itself; a LAMMPS started otherwise does by "
+        f"LAMMPS_PLUGIN_PATH={folder} (from Python: examples/lammps/from_python.py)",
         markup=False,
     )

@@ -22,6 +22,22 @@ OPAQUE = {
     ".xml": "OpenMM's state of a run: `simulate --resume` goes on from it",
 }
 
+# Files of LAMMPS, by their suffix; inputs are named in.NAME.
+OF_LAMMPS = {
+    ".data": "data file of LAMMPS",
+    ".lammps": "log of LAMMPS: `analyze` reads its folder",
+    ".lammpstrj": "dump of LAMMPS: `analyze` reads its folder",
+}
+
+
+def describe_lammps_file(path: Path) -> Facts:
+    """Return what a file of LAMMPS is, and its first line."""
+    is_input = path.name.startswith("in.")
+    kind = "input of LAMMPS: `lmp -in` runs it" if is_input else OF_LAMMPS[path.suffix]
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        first = lines.readline().strip().lstrip("# ")
+    return {"kind": kind, "first_line": first[:200]}
+
 
 def describe_table(path: Path) -> Facts:
     """Return rows, columns and the last row of a ledger or a training curve."""

@@ -29,7 +29,8 @@ def simulate(
         typer.Option(
             help="'ethanol-gas' (molecules that do not see each other), 'ethanol-liquid' "
             "(0.789 g/cm3, periodic), for models of C, H and O; or a file: .pdb (periodic if it "
-            "has CRYST1) or extended .xyz (periodic if it has a Lattice). Default: ethanol-gas."
+            "has CRYST1) or extended .xyz (periodic if it has a Lattice). Default: ethanol-gas; "
+            "ethanol-liquid in LAMMPS."
         ),
     ] = None,
     engine: Annotated[
@@ -44,15 +45,22 @@ def simulate(
     ] = None,
     ensemble: Annotated[
         str | None,
-        typer.Option(help="'nve' (Verlet), 'nvt' or 'npt' (Monte Carlo barostat). Default: nve."),
+        typer.Option(
+            help="'nve' (Verlet), 'nvt' or 'npt' (Monte Carlo barostat; LAMMPS: fix nph or npt). "
+            "Default: nve."
+        ),
     ] = None,
     thermostat: Annotated[
         str | None,
-        typer.Option(help="Of nvt and npt: langevin or nose-hoover. Default: langevin."),
+        typer.Option(
+            help="Of nvt and npt: langevin or nose-hoover (LAMMPS: fix langevin, nvt or npt). "
+            "Default: langevin."
+        ),
     ] = None,
     pressure: Annotated[float | None, typer.Option(help="bar, of npt. Default: 1.")] = None,
     barostat_interval: Annotated[
-        int | None, typer.Option(help="Steps between changes of the volume, of npt. Default: 25.")
+        int | None,
+        typer.Option(help="Steps between changes of the volume, of npt in OpenMM. Default: 25."),
     ] = None,
     inner: Annotated[
         str | None,
@@ -213,6 +221,8 @@ def _run(
 ) -> None:
     from fisher_mlip.simulate.settings import goes_on, merged_config, refuse_idle
 
+    if given["engine"] == "lammps" and config is None and given["system"] is None and not resume:
+        given["system"] = "ethanol-liquid"
     on = goes_on(output, restart, resume=resume, overwrite=overwrite)
     # By --restart auto the command line is that of the start and says everything.
     chosen = merged_config(given, config, output if resume else None)

@@ -13,9 +13,10 @@ from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.lammps_artefact import LammpsArtefact
+from fisher_mlip.export.manifest import LAMMPS_MODEL_NAME
 from fisher_mlip.export.parity import FORCE_TOLERANCE
 from fisher_mlip.lammps.data_file import data_text, type_symbols
-from fisher_mlip.lammps.input_script import pair_lines
+from fisher_mlip.lammps.input_script import boundary_of, pair_lines
 from fisher_mlip.lammps.launching import lammps_command, lammps_environment, start_process
 from fisher_mlip.lammps.outcome import find_failure, has_finished, refusal
 from fisher_mlip.model.checkpoint import Checkpoint, network_in
@@ -112,7 +113,9 @@ def run_frame(
         folder = Path(name)
         text = data_text(molecular, np.zeros((frame.n_atoms, 3)), "a check of fisher-mlip")
         write_text(folder / "check.data", text)
-        write_text(folder / _SCRIPT, _script(model.resolve(), molecular, extra))
+        # LAMMPS has its own ideas of spaces and umlauts in paths.
+        (folder / LAMMPS_MODEL_NAME).symlink_to(model.resolve())
+        write_text(folder / _SCRIPT, _script(molecular, extra))
         log, screen = folder / _LOG, folder / "screen.txt"
         command = lammps_command(folder / _SCRIPT, log, ranks)
         process = start_process(command, folder, lammps_environment(plugin, 1), screen)
@@ -126,16 +129,16 @@ def run_frame(
     return LammpsResult(float(row[1]), forces, virial)
 
 
-def _script(model: Path, molecular: MolecularSystem, extra: Sequence[str]) -> str:
+def _script(molecular: MolecularSystem, extra: Sequence[str]) -> str:
     symbols = type_symbols(molecular)
     lines = [
         "units metal",
         "atom_style molecular",
-        "boundary p p p" if molecular.is_periodic else "boundary s s s",
+        f"boundary {boundary_of(molecular)}",
         "newton on",
         "read_data check.data",
         "special_bonds lj/coul 1.0 1.0 1.0",
-        *pair_lines(str(model), symbols, SimulateConfig(model=str(model))),
+        *pair_lines(LAMMPS_MODEL_NAME, symbols, SimulateConfig(model=LAMMPS_MODEL_NAME)),
         "neighbor 0.5 bin",
         *extra,
         "thermo_style custom step pe vol pxx pyy pzz pxy pxz pyz",

@@ -1,5 +1,7 @@
 """Drives a LAMMPS process to its end, a wish to stop, or its blow-up."""
 
+import os
+import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from fisher_mlip.lammps.launching import (
 from fisher_mlip.lammps.outcome import Failure, find_failure, has_finished, last_step, refusal
 from fisher_mlip.lammps.settings import threads_per_rank
 from fisher_mlip.simulate.integrators import momentum_groups
-from fisher_mlip.simulate.progress import shown_progress
+from fisher_mlip.simulate.progress import show_note, shown_progress
 from fisher_mlip.simulate.records import CheckpointRecord, Segment
 from fisher_mlip.simulate.summary import RunSummary, Status, package_versions
 from fisher_mlip.simulate.systems import MolecularSystem
@@ -79,6 +81,12 @@ def drive(run: LammpsRun) -> RunSummary:
     folder, config = run.folder, run.config
     command = lammps_command(folder.script(run.part), run.log, config.ranks)
     environment = lammps_environment(run.plugin, run.threads)
+    processors = len(os.sched_getaffinity(0))
+    if config.ranks * run.threads > processors:
+        show_note(
+            f"{config.ranks} ranks of {run.threads} threads share {processors} processors: fewer "
+            "are faster"
+        )
     start = time.perf_counter()
     with noted_interruption() as interruption:
         process = start_process(command, folder.path, environment, folder.screen)
@@ -135,6 +143,10 @@ def _reason(run: LammpsRun, failure: Failure | None) -> str:
     if failure is not None:
         return failure.message
     text = run.folder.screen.read_text(encoding="utf-8", errors="replace").strip()
+    # What mpich's mpirun says of a rank that was killed, in a frame of good advice.
+    ended = re.search(r"EXIT CODE: (\d+)", text)
+    if ended is not None:
+        return f"one of its ranks ended with code {ended.group(1)} (9: killed, 15: terminated)"
     return text.splitlines()[-1][:300] if text else "it said nothing"
 
 

@@ -66,6 +66,8 @@ class LammpsFolder(RunFolder):
 
 def _is_whole(path: Path) -> bool:
     """Whether a restart file ends as LAMMPS ends one; a kill may have come between."""
+    if not path.is_file():
+        return False
     with path.open("rb") as handle:
         handle.seek(0, os.SEEK_END)
         handle.seek(max(0, handle.tell() - _LAST_BYTES))

@@ -12,6 +12,8 @@ from fisher_mlip.simulate.systems import MolecularSystem
 PS_PER_FS = 1e-3
 # ps, of LAMMPS's barostat: a thousand steps of 1 fs, as its manual has it.
 PRESSURE_DAMPING = 1.0
+# K, above ten times the temperature asked for: hotter than any liquid.
+EXPLODED = 1e4
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,10 @@ def input_script(
     return environment.get_template("in.lammps.jinja").render(
         title=" ".join(title.split()),
         how=how or f"lmp -in {files.script}, or mpirun -np 2 lmp -in {files.script}",
-        boundary="p p p" if molecular.is_periodic else "s s s",
+        boundary=boundary_of(molecular),
         restart=files.restart,
+        n_atoms=len(molecular.positions),
+        step=step,
         data=files.data,
         trajectory=files.trajectory,
         uncertainty_file=files.uncertainty,
@@ -86,8 +90,14 @@ def input_script(
         checkpoint_interval=config.checkpoint_interval,
         uncertainty_interval=config.uncertainty_interval,
         checkpoints=checkpoints,
+        exploded=f"{EXPLODED + 10.0 * config.temperature:.12g}" if checkpoints else "",
         steps=config.steps,
     )
+
+
+def boundary_of(molecular: MolecularSystem) -> str:
+    """Return LAMMPS's boundaries; without a box its bounds only grow, so that a plane has some."""
+    return "p p p" if molecular.is_periodic else "m m m"
 
 
 def pair_lines(model: str, symbols: list[str], config: SimulateConfig) -> list[str]:

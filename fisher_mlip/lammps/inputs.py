@@ -1,8 +1,11 @@
 """A configuration -> what LAMMPS reads of it, in a folder to be run by hand."""
 
+import re
+from functools import lru_cache
 from pathlib import Path
 
 from fisher_mlip.config import SimulateConfig
+from fisher_mlip.data import Frame
 from fisher_mlip.export.manifest import Manifest
 from fisher_mlip.lammps.data_file import data_text, type_symbols
 from fisher_mlip.lammps.input_script import InputFiles, input_script
@@ -11,6 +14,7 @@ from fisher_mlip.lammps.settings import check_system, start_title
 from fisher_mlip.model.graph import species_of
 from fisher_mlip.products import write_text
 from fisher_mlip.simulate.progress import show_note
+from fisher_mlip.simulate.structures import frame_of
 from fisher_mlip.simulate.systems import GAS, LIQUID, MolecularSystem, build_molecular_system
 from fisher_mlip.simulate.velocities import maxwell_boltzmann
 from fisher_mlip.units import NM_PER_ANGSTROM
@@ -21,7 +25,9 @@ _SHORT_NAMES = {LIQUID: "ethanol", GAS: "ethanol"}
 
 def input_name(config: SimulateConfig) -> str:
     """Return what the files of a system are named after: ethanol, or its own file."""
-    return _SHORT_NAMES.get(config.system) or Path(config.system).stem
+    stem = _SHORT_NAMES.get(config.system) or Path(config.system).stem
+    # Names that LAMMPS reads as one word.
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", stem)
 
 
 def write_inputs(
@@ -41,9 +47,7 @@ def write_inputs(
     Raises:
         InputError: no such system, or one that LAMMPS or the model cannot take.
     """
-    molecular = build_molecular_system(config, manifest.cutoff)
-    check_system(molecular, config)
-    check_elements(molecular, manifest)
+    molecular = built_system(config, manifest)
     if molecular.note:
         show_note(molecular.note)
     name = input_name(config)
@@ -55,6 +59,33 @@ def write_inputs(
     how = f"python {DRIVER_NAME}" if mliap else None
     write_text(script, input_script(molecular, config, files, title=title, pair=pair, how=how))
     return [data, script]
+
+
+@lru_cache(maxsize=1)
+def _build(config: SimulateConfig, cutoff: float) -> MolecularSystem:
+    return build_molecular_system(config, cutoff)
+
+
+def built_system(config: SimulateConfig, manifest: Manifest) -> MolecularSystem:
+    """Return the system of a configuration; a liquid takes a while, and is made once.
+
+    Raises:
+        InputError: no such system, or one that LAMMPS or the model cannot take.
+    """
+    molecular = _build(config, manifest.cutoff)
+    check_system(molecular, config)
+    check_elements(molecular, manifest)
+    return molecular
+
+
+def start_frame(config: SimulateConfig, manifest: Manifest) -> Frame:
+    """Return the configuration that a system starts from.
+
+    Raises:
+        InputError: as `built_system`.
+    """
+    molecular = built_system(config, manifest)
+    return frame_of(molecular.topology, molecular.positions, molecular.cell)
 
 
 def start_data(molecular: MolecularSystem, config: SimulateConfig) -> str:

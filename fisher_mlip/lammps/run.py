@@ -53,7 +53,7 @@ def run_lammps(
         check_resume(config, artefact, place)
         with place.locked():
             done = finished_summary(config, place)
-            return done if done is not None else _finish(_resumed(config, place))
+            return done if done is not None else _finish(_resumed(config, artefact, place))
     run = _started(config, artefact, place, overwrite=overwrite)
     with place.locked():
         return _finish(run)
@@ -105,8 +105,10 @@ def _write_system(
     shutil.copyfile(artefact.path, folder.model)
 
 
-def _resumed(config: SimulateConfig, folder: LammpsFolder) -> LammpsRun:
+def _resumed(config: SimulateConfig, artefact: LammpsArtefact, folder: LammpsFolder) -> LammpsRun:
     """Write the input of the part that goes on from the last restart file."""
+    # What was compared is the model that is named; LAMMPS reads the copy.
+    shutil.copyfile(artefact.path, folder.model)
     record = CheckpointRecord.read(folder.record)
     restarts = folder.restarts()
     step = max(restarts, default=0)
@@ -138,15 +140,14 @@ def _resumed(config: SimulateConfig, folder: LammpsFolder) -> LammpsRun:
 
 
 def _cut_uncertainty(path: Path, step: int) -> None:
-    """Leave out the rows after the step, which will be written again; from step 0 on, all."""
+    """Leave out the rows from the step on, which will be written again; from step 0 on, all."""
     if step == 0:
         path.unlink(missing_ok=True)
-    if not path.is_file():
-        return
-    header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-    steps = [(row, row.partition(",")[0]) for row in rows if row.endswith("\n")]
-    kept = [row for row, number in steps if number.isdigit() and int(number) <= step]
-    write_text(path, "".join([header, *kept]))
+    elif path.is_file():
+        header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        numbers = [(row, row.partition(",")[0]) for row in rows if row.endswith("\n")]
+        kept = [row for row, number in numbers if number.isdigit() and int(number) < step]
+        write_text(path, "".join([header, *kept]))
 
 
 def _files(folder: LammpsFolder, part: int) -> InputFiles:

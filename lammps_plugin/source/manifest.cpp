@@ -36,6 +36,7 @@ Manifest parse_manifest(const std::string &path, const std::string &text)
                                "', found '" + format + "': " + advice);
     return {content.at("cutoff").get<double>(), content.at("num_iterations").get<int>(),
             content.at("sampled_heads").get<int>(), content.at("dtype").get<std::string>(),
+            content.at("weights_hash").get<std::string>(),
             content.at("elements").get<std::vector<int>>()};
   } catch (const LAMMPS_NS::json::exception &failure) {
     throw std::runtime_error("the manifest of '" + path + "' is damaged: " + failure.what());
@@ -53,6 +54,11 @@ std::string symbol_of(int atomic_number)
 {
   const auto z = static_cast<std::size_t>(atomic_number);
   return z < SYMBOLS.size() ? SYMBOLS[z] : "?";
+}
+
+double mass_of(int atomic_number)
+{
+  return atomic_number == 1 ? 1.008 : 2.0 * atomic_number * (1.0 + atomic_number / 300.0);
 }
 
 }    // namespace fisher_mlip

@@ -104,6 +104,7 @@ void Model::read_manifest(const std::string &path, const std::string &text)
   n_layers = manifest.n_layers;
   n_samples = manifest.n_samples;
   dtype = manifest.dtype;
+  weights_hash = manifest.weights_hash.substr(0, 12);
   elements = manifest.elements;
 }
 

@@ -30,6 +30,7 @@ class Model {
   int n_layers = 0;
   int n_samples = 0;
   std::string dtype;
+  std::string weights_hash;         // the first letters of it
   std::string device_name;
   std::vector<int> elements;        // atomic numbers, ascending
 

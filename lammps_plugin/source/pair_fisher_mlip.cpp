@@ -113,34 +113,39 @@ void PairFisherMlip::coeff(int narg, char **arg)
                "pair_coeff of fisher_mlip: expected '* * model.lmp.pt' and an element for each of "
                "the {} atom types, found {} words", atom->ntypes, narg);
   prepare_process();
-  load_model(arg[2]);
-  map_types(narg - 3, arg + 3);
+  // Whoever catches the error of a second pair_coeff goes on with what the first one said.
+  auto given = load_model(arg[2]);
+  species_of_type = species_of(narg - 3, arg + 3, given->elements);
+  model = std::move(given);
+  set_pairs();
   if (comm->me == 0)
-    utils::logmesg(lmp, "fisher_mlip: '{}', cutoff {} Å, {} layers, {}, {}, threads per rank {}\n",
-                   arg[2], model->cutoff, model->n_layers, model->dtype, model->device_name,
-                   fisher_mlip::get_threads());
+    utils::logmesg(lmp, "fisher_mlip: '{}', cutoff {} Å, {} layers, {}, {}, threads per rank {}, "
+                   "weights {}\n", arg[2], model->cutoff, model->n_layers, model->dtype,
+                   model->device_name, fisher_mlip::get_threads(), model->weights_hash);
 }
 
 // A rank that fails alone, for want of a GPU or of the file on its node, would leave the others
 // waiting: all of them learn of it and end with its sentence.
-void PairFisherMlip::load_model(const std::string &path)
+std::unique_ptr<fisher_mlip::Model> PairFisherMlip::load_model(const std::string &path)
 {
+  std::unique_ptr<fisher_mlip::Model> given;
   std::string failure;
   const int local_rank = rank_on_node(world);
   try {
-    model = std::make_unique<fisher_mlip::Model>(path, device, local_rank);
+    given = std::make_unique<fisher_mlip::Model>(path, device, local_rank);
   } catch (const std::exception &thrown) {
     failure = thrown.what();
   }
   const int mine = failure.empty() ? comm->nprocs : comm->me;
   int first = 0;
   MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == comm->nprocs) return;
+  if (first == comm->nprocs) return given;
   int length = static_cast<int>(failure.size());
   MPI_Bcast(&length, 1, MPI_INT, first, world);
   failure.resize(length);
   MPI_Bcast(failure.data(), length, MPI_CHAR, first, world);
   error->all(FLERR, "pair_style fisher_mlip: {}", failure);
+  return given;
 }
 
 void PairFisherMlip::prepare_process() const
@@ -154,10 +159,9 @@ void PairFisherMlip::prepare_process() const
   fisher_mlip::keep_large_blocks();
 }
 
-void PairFisherMlip::map_types(int n, char **symbols)
+std::vector<int> PairFisherMlip::species_of(int n, char **symbols, const std::vector<int> &known)
 {
-  const auto &known = model->elements;
-  species_of_type.assign(n + 1, -1);
+  std::vector<int> found_species(n + 1, -1);
   for (int type = 1; type <= n; type++) {
     const std::string symbol = symbols[type - 1];
     if (symbol == "NULL" && std::string(force->pair_style).rfind("hybrid", 0) == 0) continue;
@@ -171,8 +175,14 @@ void PairFisherMlip::map_types(int n, char **symbols)
       error->all(FLERR, "pair_coeff of fisher_mlip: the model knows the elements{}, found '{}'",
                  names, symbol);
     }
-    species_of_type[type] = static_cast<int>(found - known.begin());
+    found_species[type] = static_cast<int>(found - known.begin());
   }
+  return found_species;
+}
+
+void PairFisherMlip::set_pairs()
+{
+  const int n = atom->ntypes;
   for (int i = 1; i <= n; i++)
     for (int j = i; j <= n; j++)
       setflag[i][j] = species_of_type[i] >= 0 && species_of_type[j] >= 0;
@@ -185,13 +195,15 @@ void PairFisherMlip::init_style()
                       "ghost atoms would be lost");
   require_all_pairs();
   require_ghosts();
+  compare_masses();
   neighbor->add_request(this, NeighConst::REQ_FULL | NeighConst::REQ_GHOST);
 }
 
 // A model of all atoms cannot do without a pair that a list leaves out.
 void PairFisherMlip::require_all_pairs() const
 {
-  if (atom->molecular != Atom::ATOMIC)
+  // Bonds of molecule templates are not counted.
+  if (atom->nbonds > 0 || atom->molecular == Atom::TEMPLATE)
     for (int k = 1; k <= 3; k++)
       if (force->special_lj[k] != 1.0)
         error->all(FLERR, "pair_style fisher_mlip: the model has the bonds' energies in it, and "
@@ -205,6 +217,22 @@ void PairFisherMlip::require_all_pairs() const
   if (style.rfind("hybrid/molecular", 0) == 0)
     error->all(FLERR, "pair_style fisher_mlip: expected hybrid or hybrid/overlay, found '{}', "
                       "which takes the pairs of one molecule away from the model", style);
+}
+
+// Elements in another order than the types' run, and explode.
+void PairFisherMlip::compare_masses() const
+{
+  if (!atom->mass || comm->me != 0) return;
+  for (int type = 1; type <= atom->ntypes; type++) {
+    if (species_of_type[type] < 0 || !atom->mass_setflag[type]) continue;
+    const int z = model->elements[species_of_type[type]];
+    const double mass = fisher_mlip::mass_of(z);
+    // Tells carbon from oxygen, and of deuterium too.
+    if (atom->mass[type] > 1.25 * mass || 1.25 * atom->mass[type] < mass)
+      error->warning(FLERR, "fisher_mlip: atom type {} has the mass {} and is said to be {} ({}): "
+                            "are the elements of pair_coeff in the order of the types?",
+                     type, atom->mass[type], fisher_mlip::symbol_of(z), mass);
+  }
 }
 
 bool PairFisherMlip::knows_images() const

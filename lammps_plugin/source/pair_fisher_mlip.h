@@ -35,12 +35,14 @@ class PairFisherMlip : public Pair {
 
  private:
   void allocate();
-  void load_model(const std::string &);
-  void map_types(int, char **);
+  std::unique_ptr<fisher_mlip::Model> load_model(const std::string &);
+  std::vector<int> species_of(int, char **, const std::vector<int> &);
+  void set_pairs();
   void prepare_process() const;
   void require_all_pairs() const;
   void require_own_pairs() const;
   void require_ghosts();
+  void compare_masses() const;
   bool knows_images() const;
   void find_images();
   void build_shells();

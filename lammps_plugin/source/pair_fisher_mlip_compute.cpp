@@ -58,7 +58,14 @@ void PairFisherMlip::find_images()
   if (!knows_images()) return;
   std::unordered_map<tagint, int> seen;
   seen.reserve(2 * static_cast<std::size_t>(n_all));
-  for (int i = 0; i < n_all; i++) first_image[i] = seen.try_emplace(atom->tag[i], i).first->second;
+  for (int i = 0; i < n_all; i++) {
+    const auto [known, is_new] = seen.try_emplace(atom->tag[i], i);
+    first_image[i] = known->second;
+    // LAMMPS itself does not look whether IDs of a data file are unique.
+    if (!is_new && (i < atom->nlocal || atom->type[i] != atom->type[known->second]))
+      error->one(FLERR, "pair_style fisher_mlip: two atoms have the ID {}: expected unique IDs "
+                        "(reset_atoms id makes them)", atom->tag[i]);
+  }
 }
 
 void PairFisherMlip::build_shells()

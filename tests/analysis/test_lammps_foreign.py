@@ -283,3 +283,47 @@ def test_a_folder_with_two_logs_or_none_is_refused(user: Path, tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"holding config\.yaml, or a LAMMPS log"):
         read_run(tmp_path / "empty")
+
+
+ARGON = """units metal
+lattice fcc 5.4
+region box block 0 2 0 2 0 2
+create_box 1 box
+create_atoms 1 box
+mass 1 39.948
+pair_style lj/cut 5.0
+pair_coeff * * 0.0104 3.405
+velocity all create 60 1
+fix 1 all nve
+thermo 5
+"""
+
+
+def test_the_default_columns_of_lammps_are_enough(tmp_path: Path) -> None:
+    """They have E_pair, E_mol and TotEng."""
+    ledgers = []
+    for name, style in (
+        ("default", ""),
+        ("custom", "thermo_style custom step temp pe ke etotal\n"),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        run_lmp(folder, f"{ARGON}{style}thermo_modify format float %.12g\nrun 50\n")
+        ledgers.append(read_run(folder).ledger)
+    assert np.abs(ledgers[0].potential - ledgers[1].potential).max() < 1e-9
+    assert np.abs(ledgers[0].kinetic - ledgers[1].kinetic).max() < 1e-9
+    assert ledgers[0].kinetic.min() > 0.05
+
+
+def test_what_a_print_says_is_no_command(tmp_path: Path) -> None:
+    script = ARGON + 'print "units real"\nprint "timestep 5"\nrun 50\n'
+    run_lmp(tmp_path, script)
+    found = read_run(tmp_path)
+    assert found.config.timestep == pytest.approx(1.0)
+    assert found.duration_ps == pytest.approx(0.05)
+
+
+def test_the_error_of_a_run_that_did_not_begin_is_quoted(tmp_path: Path) -> None:
+    (tmp_path / "log.lammps").write_text("LAMMPS (22 Jul 2025)\nERROR: Unknown keyword 'volume'\n")
+    with pytest.raises(InputError, match="found the error: Unknown keyword 'volume'"):
+        read_run(tmp_path)

@@ -89,6 +89,14 @@ def write_data(folder: Path, frame: Frame, velocities: FloatArray | None = None)
     return type_symbols(molecular)
 
 
+def add_bond(folder: Path) -> None:
+    """Have the data file name a bond between its first two atoms."""
+    path = folder / "test.data"
+    text = path.read_text().replace(" atom types\n", " atom types\n1 bonds\n1 bond types\n")
+    text = text.replace("atoms\n", "atoms\n1 extra bond per atom\n", 1)
+    path.write_text(f"{text}\nBonds\n\n1 1 1 2\n")
+
+
 def start_of_input(model: Path, symbols: Sequence[str], *options: str) -> list[str]:
     """Return the lines up to the potential."""
     return [

@@ -123,6 +123,35 @@ def test_refusals(saved: Path, tmp_path: Path, options: tuple[str, ...], sentenc
     assert not (tmp_path / "out").exists()
 
 
+@needs_lammps
+@pytest.mark.usefixtures("plugin")
+def test_names_that_lammps_cannot_read(saved: Path, liquid: Frame, tmp_path: Path) -> None:
+    folder = tmp_path / "ein $chöner Ordner"
+    folder.mkdir()
+    box = folder / "my bö'x #1.xyz"
+    write(box, Atoms(liquid.atomic_numbers, liquid.positions, cell=liquid.cell, pbc=True))
+    made = folder / "made"
+    code, text = invoke("export", saved, "--target", "lammps", "--system", box, "-o", made)
+    assert code == 0, text
+    assert len(read_json(made / "summary.json")["in_lammps"]) == 2
+    (script,) = made.glob("in.*")
+    lines = script.read_text().replace("run             1000", "run 0").splitlines()
+    assert run_lammps(made, lines).code == 0
+
+
+def test_info_of_what_lammps_reads_and_writes(exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.lammpstrj").write_text("ITEM: TIMESTEP\n0\n")
+    paths = {
+        exported / "in.ethanol": "input of LAMMPS",
+        exported / "ethanol.data": "data file of LAMMPS",
+        tmp_path / "a.lammpstrj": "dump of LAMMPS",
+    }
+    for path, kind in paths.items():
+        code, text = invoke("info", path)
+        assert code == 0
+        assert kind in text
+
+
 def test_a_system_of_other_elements(saved: Path, tmp_path: Path) -> None:
     write(tmp_path / "argon.xyz", Atoms("Ar2", [[0.0, 0, 0], [4.0, 0, 0]]))
     given = ("--target", "lammps", "--system", tmp_path / "argon.xyz", "-o", tmp_path / "out")

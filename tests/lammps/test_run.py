@@ -157,6 +157,44 @@ def test_a_run_without_its_summary_has_nothing_left_to_do(
     assert list(energies(folder.path)) == list(range(0, 41, 5))
 
 
+def test_another_model_in_the_folder_is_not_gone_on_with(
+    simulate: Simulate, for_lammps: LammpsArtefact, tmp_path: Path
+) -> None:
+    """LAMMPS reads the copy; what is compared with the start is the model that is named."""
+    assert simulate("--steps", "20")[0] == 0
+    folder = LammpsFolder(tmp_path / "run")
+    own = folder.model.read_bytes()
+    folder.model.write_bytes(for_lammps.path.read_bytes() + b"another")
+    assert simulate("--steps", "40", "--resume")[0] == 0
+    assert folder.model.read_bytes() == own
+
+
+def test_a_restart_file_of_another_step_is_refused(simulate: Simulate, tmp_path: Path) -> None:
+    assert simulate("--steps", "20")[0] == 0
+    folder = LammpsFolder(tmp_path / "run").path
+    (folder / "restart.20").rename(folder / "restart.30")
+    code, text = simulate("--steps", "40", "--resume")
+    assert code == 2
+    assert "restart.30 is no restart file of this run" in text
+    assert "144 atoms at step 30, found 144 at step 20" in text
+
+
+def test_the_uncertainty_after_a_resume(simulate: Simulate, tmp_path: Path) -> None:
+    given = ("--uncertainty-interval", "10")
+    assert simulate("--steps", "20", *given)[0] == 0
+    assert simulate("--steps", "40", *given, "--resume")[0] == 0
+    rows = np.loadtxt(tmp_path / "run" / "uncertainty.csv", delimiter=",", ndmin=2)
+    assert rows[:, 0].tolist() == [0, 10, 20, 30, 40]
+
+
+def test_a_plane_without_a_box(simulate: Simulate, tmp_path: Path) -> None:
+    """Atoms whose extent along an axis is nothing."""
+    system = tmp_path / "water.xyz"
+    write(system, Atoms("OH2", [[0.0, 0.0, 0.0], [0.76, 0.59, 0.0], [-0.76, 0.59, 0.0]]))
+    code, text = simulate("--steps", "10", "--system", str(system), "--temperature", "0")
+    assert code == 0, text
+
+
 def test_a_run_that_explodes(simulate: Simulate, tmp_path: Path) -> None:
     code, text = simulate("--steps", "400", "--timestep", "9.0")
     assert code == 3, text
@@ -165,6 +203,15 @@ def test_a_run_that_explodes(simulate: Simulate, tmp_path: Path) -> None:
     assert summary["first_nonfinite_step"] is not None
     assert "LAMMPS after step" in text
     assert read_run(tmp_path / "run").ledger.first_nonfinite_ps is not None
+
+
+def test_an_explosion_ends_the_run_where_states_are_left(
+    simulate: Simulate, tmp_path: Path
+) -> None:
+    """Hotter than anything, but not yet NaN or lost atoms."""
+    code, text = simulate("--steps", "400", "--temperature", "20000", "--timestep", "1.0")
+    assert code == 3, text
+    assert "fix-id explosion" in text or "Lost atoms" in text or "not finite" in text
 
 
 def test_what_is_not_for_lammps_is_refused(simulate: Simulate, tmp_path: Path) -> None:

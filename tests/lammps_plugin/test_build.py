@@ -10,8 +10,8 @@ import pytest
 
 from lammps_plugin import BuildError, build_plugin, built_folder
 from lammps_plugin import build as building
-from lammps_plugin.build import LIBRARY_NAME, PLUGIN_NAME
-from lammps_plugin.toolchain import Toolchain, find_toolchain
+from lammps_plugin.build import LIBRARY_NAME, PLUGIN_NAME, SUMS_NAME
+from lammps_plugin.toolchain import Toolchain, find_compiler, find_toolchain
 from tests.lammps.engine import needs_lammps
 
 pytestmark = needs_lammps
@@ -39,7 +39,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_it_is_compiled_once(calls: Path) -> None:
     assert built_folder() is None
     folder = build_plugin()
-    assert {path.name for path in folder.iterdir()} == {PLUGIN_NAME, LIBRARY_NAME}
+    assert {path.name for path in folder.iterdir()} == {PLUGIN_NAME, LIBRARY_NAME, SUMS_NAME}
     assert built_folder() == folder == build_plugin()
     assert len(calls.read_text().splitlines()) == 2
 
@@ -102,6 +102,45 @@ def test_what_is_built_is_found_without_a_compiler(
     folder = build_plugin()
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert built_folder() == folder == build_plugin()
+
+
+@pytest.mark.parametrize("name", [PLUGIN_NAME, LIBRARY_NAME, SUMS_NAME])
+def test_a_torn_build_is_made_anew(calls: Path, name: str) -> None:
+    """It would end every `lmp` of the environment."""
+    folder = build_plugin()
+    (folder / name).write_bytes(b"ma")
+    assert built_folder() is None
+    assert build_plugin() == folder
+    assert built_folder() == folder
+    (folder / name).unlink()
+    assert built_folder() is None
+
+
+def test_a_build_that_is_there_needs_nothing_writable(
+    calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build_plugin()
+
+    def deny(*arguments: object, **options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", deny)
+    assert build_plugin() == folder
+
+
+def test_a_compiler_with_options(calls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", f"{os.environ['CXX']} -O3")
+    assert find_compiler() == [os.environ["CXX"].split()[0], "-O3"]
+    assert built_folder() is None
+    assert build_plugin() == built_folder()
+
+
+def test_a_relative_cache_is_ignored(
+    calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert building.cache_folder() == tmp_path / "home" / ".cache" / "fisher-mlip" / "lammps"
 
 
 def test_a_compiler_that_fails(calls: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sysconfig
+import time
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,13 @@ def test_inputs_that_name_the_style(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not _asks_for_style(["-i", "in.d"])
     assert not _asks_for_style(["-in", "none"])
     assert not _asks_for_style(["-h"])
+
+
+def test_a_long_input_is_read_at_once(tmp_path: Path) -> None:
+    (tmp_path / "in.long").write_text("pair_coeff 1 1 1.0 1.0\n" * 100_000)
+    start = time.perf_counter()
+    assert not _asks_for_style(["-in", str(tmp_path / "in.long")])
+    assert time.perf_counter() - start < 2.0
 
 
 def test_the_entry_point_never_raises(monkeypatch: pytest.MonkeyPatch) -> None:
