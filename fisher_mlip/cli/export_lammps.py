@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _RANKS = (1, 2)
 _MOST_FRAMES = 8
+_MOST_ATOMS = 10_000
+# A force that is half unknown moves atoms to where nothing is known.
+_DOUBTFUL = 0.5
 
 
 def export_for_lammps(
@@ -44,7 +47,7 @@ def export_for_lammps(
             _, script = write_inputs(partial, config, artefact.manifest, mliap=is_mliap)
             if is_mliap:
                 write_mliap_driver(partial, script.name)
-        box = [] if config is None else [start_frame(config, artefact.manifest)]
+        box = [] if config is None else _small([start_frame(config, artefact.manifest)])
         tried, why_not = _tried(asked, artefact, loaded, [*checked[:3], *box, *checked[3:]])
         summary = {
             "target": asked.target,
@@ -54,6 +57,7 @@ def export_for_lammps(
             "parity": asdict(parity),
             "in_lammps": [found.as_dict() for found in tried],
             "why_not_in_lammps": why_not,
+            "in_the_box": _told_of(artefact, box),
         }
         write_summary(partial, summary)
         names = sorted(path.name for path in partial.iterdir())
@@ -116,6 +120,21 @@ def _tried(
     return tried, ""
 
 
+def _small(frames: "list[Frame]") -> "list[Frame]":
+    """Return the frames that the eager model has memory for."""
+    return [frame for frame in frames if frame.n_atoms <= _MOST_ATOMS]
+
+
+def _told_of(artefact: "LammpsArtefact", box: "list[Frame]") -> dict[str, float] | None:
+    """Return medians over the atoms of the box: forces, and how unsure the model is of them."""
+    from fisher_mlip.lammps.check import forces_and_doubts
+
+    if not box or not artefact.manifest.sampled_heads:
+        return None
+    forces, doubts = forces_and_doubts(artefact, box[0])
+    return {"median_force_eV_A": forces, "median_uncertainty_eV_A": doubts}
+
+
 def _few(frames: "list[Frame]") -> "list[Frame]":
     """Return at most so many frames, the probes first: each is a run of LAMMPS on its own."""
     chosen = {round(k * (len(frames) - 1) / (_MOST_FRAMES - 1)) for k in range(_MOST_FRAMES)}
@@ -135,5 +154,16 @@ def _print(summary: dict[str, Any], tried: "list[LammpsParity]") -> None:
             f"{found.force_difference:.1e} eV/Å, energies {found.energy_difference_per_atom:.1e}, "
             f"virials {found.virial_difference_per_atom:.1e} eV/atom ({found.frames} frames)"
         )
+    found = summary["in_the_box"]
+    if found is not None:
+        force, doubt = found["median_force_eV_A"], found["median_uncertainty_eV_A"]
+        console.print(
+            f"in this box: forces of {force:.2g} eV/Å, uncertain by {doubt:.2g} (medians)"
+        )
+        if doubt > _DOUBTFUL * force:
+            console.print(
+                "warning: the model has seen nothing like this box, and will not hold it together: "
+                "train it on frames of the kind"
+            )
     if not tried:
         console.print(f"not tried in LAMMPS: {summary['why_not_in_lammps']}", markup=False)

@@ -12,7 +12,11 @@ import numpy as np
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.errors import InputError
-from fisher_mlip.export.lammps_artefact import LammpsArtefact
+from fisher_mlip.export.lammps_artefact import (
+    LammpsArtefact,
+    lammps_force_uncertainty,
+    lammps_forces,
+)
 from fisher_mlip.export.manifest import LAMMPS_MODEL_NAME
 from fisher_mlip.export.parity import FORCE_TOLERANCE
 from fisher_mlip.lammps.data_file import data_text, type_symbols
@@ -90,6 +94,18 @@ def fits_lammps(frame: Frame) -> bool:
     cell = frame.cell
     is_triangular = np.array_equal(cell, np.tril(cell)) and bool((np.diagonal(cell) > 0.0).all())
     return is_triangular if frame.is_periodic else not frame.pbc.any()
+
+
+def forces_and_doubts(artefact: LammpsArtefact, frame: Frame) -> tuple[float, float]:
+    """Return the medians over atoms of the size of forces and of their uncertainty, eV/Å.
+
+    Args:
+        artefact: with sampled heads.
+        frame: of elements that it knows.
+    """
+    _, forces = lammps_forces(artefact, frame)
+    doubts = lammps_force_uncertainty(artefact, frame)
+    return float(np.median(np.linalg.norm(forces, axis=1))), float(np.median(doubts))
 
 
 def run_frame(

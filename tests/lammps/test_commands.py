@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import sysconfig
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,23 @@ def test_without_lammps_it_says_so(
     assert code == 0, text
     assert "not tried in LAMMPS: no LAMMPS plugin here: expected" in text
     assert (tmp_path / "out" / "model.lmp.pt").is_file()
+
+
+def test_a_box_that_the_model_has_not_seen_is_told(
+    two_layers: Checkpoint, liquid: Frame, tmp_path: Path
+) -> None:
+    """As unsure of its forces as they are large, and not."""
+    box = tmp_path / "box.xyz"
+    write(box, Atoms(liquid.atomic_numbers, liquid.positions, cell=liquid.cell, pbc=True))
+    network = deepcopy(two_layers.network)
+    for scale, is_told in ((1e-6, False), (1e9, True)):
+        assert network.samples is not None
+        network.samples.theta_samples.mul_(scale)
+        save_checkpoint(tmp_path, replace(two_layers, network=network))
+        given = ("--target", "lammps", "--no-certify", "--overwrite", "--system", box)
+        code, text = invoke("export", tmp_path, *given, "-o", tmp_path / "out")
+        assert code == 0, text
+        assert ("the model has seen nothing like this box" in text) == is_told
 
 
 def test_the_object_of_mliap(saved: Path, tmp_path: Path) -> None:
