@@ -292,3 +292,16 @@ def test_info_of_a_run(simulate: Simulate, tmp_path: Path) -> None:
     lines = dict(line.split(None, 1) for line in result.output.splitlines() if " " in line)
     assert (lines["status"], lines["last_step"]) == ("finished", "20")
     assert lines["engine"] == "lammps"
+
+
+def test_the_uncertainty_along_a_run(simulate: Simulate, tmp_path: Path) -> None:
+    """`analyze` finds what `fix pair` found while the run went."""
+    assert simulate("--steps", "20", "--uncertainty-interval", "10")[0] == 0
+    report = tmp_path / "report"
+    given = ["analyze", str(tmp_path / "run"), "--uncertainty", "2", "-o", str(report)]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.output
+    found = read_json(report / "summary.json")["runs"][0]["force_uncertainty_largest_meV_A"]
+    rows = np.loadtxt(tmp_path / "run" / "uncertainty.csv", delimiter=",")
+    # Positions come from a dump of ten digits, read by mdtraj in float32.
+    assert np.allclose(found, 1000.0 * rows[1:, 2], rtol=1e-3)
