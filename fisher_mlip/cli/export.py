@@ -78,7 +78,11 @@ def export(
         int | None, typer.Option(help="Molecules of an ethanol system. Default: 600.")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="K, of the data file's velocities. Default: 300.")
+        float | None,
+        typer.Option(
+            help="K, of the data file's velocities, and of the force field (OPLS-AA) that makes "
+            "ethanol-liquid. Default: 300."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
 ) -> None:

@@ -12,6 +12,7 @@ from fisher_mlip.config import SimulateConfig
 from fisher_mlip.errors import InputError
 from fisher_mlip.interruption import Interruption, noted_interruption
 from fisher_mlip.lammps.folder import LammpsFolder
+from fisher_mlip.lammps.halting import find_halt
 from fisher_mlip.lammps.launching import (
     lammps_command,
     lammps_environment,
@@ -122,7 +123,8 @@ def _status(run: LammpsRun, exit_code: int, *, is_stopped: bool) -> tuple[Status
         InputError: it did not begin, or something else than the run ended it.
     """
     if exit_code == 0 and has_finished(run.log):
-        return "finished", ""
+        halt = find_halt(run.log)
+        return ("alarm", halt) if halt else ("finished", "")
     if is_stopped:
         return (
             "interrupted",

@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.lammps.data_file import type_symbols
+from fisher_mlip.lammps.halting import halts_of
 from fisher_mlip.simulate.integrators import is_langevin, noise_seeds
 from fisher_mlip.simulate.systems import MolecularSystem
 
@@ -90,6 +91,7 @@ def input_script(
         checkpoint_interval=config.checkpoint_interval,
         uncertainty_interval=config.uncertainty_interval,
         checkpoints=checkpoints,
+        halts=halts_of(config, 3 * len(molecular.positions)),
         exploded=f"{EXPLODED + 10.0 * config.temperature:.12g}" if checkpoints else "",
         steps=config.steps,
     )

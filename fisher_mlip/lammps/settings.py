@@ -14,7 +14,6 @@ _OPENMM_ONLY = {
     "respa_steps": 1,
     "route": "auto",
     "platform": "auto",
-    "on_alarm": "warn",
     "barostat_interval": 25,
 }
 
@@ -30,8 +29,15 @@ def settled_for_lammps(config: SimulateConfig, artefact: LammpsArtefact) -> Simu
         value = getattr(config, key)
         if value != default:
             raise InputError(f"{key} {value!r} is for the engine openmm, found the engine lammps")
-    if config.watch.rdf_reference or config.watch.uncertainty:
-        raise InputError("the watch is for the engine openmm, found the engine lammps with bounds")
+    if config.on_alarm == "rewind" or config.watch.rdf_reference:
+        raise InputError(
+            "LAMMPS watches the temperature and the uncertainty, and stops: expected on_alarm warn "
+            "or stop and no rdf_reference, found others"
+        )
+    if config.watch.uncertainty and not config.uncertainty_interval:
+        raise InputError(
+            "a bound on the uncertainty needs an uncertainty_interval, found 0 (never evaluated)"
+        )
     return settled_system(config, artefact.manifest, artefact.path)
 
 

@@ -214,11 +214,30 @@ def test_an_explosion_ends_the_run_where_states_are_left(
     assert "fix-id explosion" in text or "Lost atoms" in text or "not finite" in text
 
 
+def test_a_watch_that_stops(simulate: Simulate, tmp_path: Path) -> None:
+    """By the temperature, by the uncertainty; not by a run as it should be."""
+    config = tmp_path / "watch.yaml"
+    folder = LammpsFolder(tmp_path / "run")
+    bounds = {"temperature_ratio: 0.5": "temperature of", "uncertainty: 1e-9": "uncertainty of"}
+    for bound, sentence in bounds.items():
+        config.write_text(f"watch: {{{bound}}}\n")
+        given = ("--config", str(config), "--uncertainty-interval", "10", "--overwrite")
+        code, text = simulate("--steps", "40", "--on-alarm", "stop", *given)
+        assert code == 4, text
+        assert sentence in text
+        assert read_json(folder.summary)["status"] == "alarm"
+        assert max(folder.restarts()) < 40
+        assert simulate("--steps", "40", "--on-alarm", "warn", *given)[0] == 0
+    config.write_text("watch: {temperature_ratio: 100.0}\n")
+    given = ("--config", str(config), "--overwrite")
+    assert simulate("--steps", "40", "--on-alarm", "stop", *given)[0] == 0
+
+
 def test_what_is_not_for_lammps_is_refused(simulate: Simulate, tmp_path: Path) -> None:
     refused = {
         "platform 'CPU'": ("--platform", "CPU"),
         "inner 'opls'": ("--inner", "opls"),
-        "on_alarm 'stop'": ("--on-alarm", "stop"),
+        "expected on_alarm warn or stop": ("--on-alarm", "rewind"),
         "do not see each other": ("--system", "ethanol-gas"),
     }
     for sentence, options in refused.items():
