@@ -142,7 +142,7 @@ def simulate(
         str | None,
         typer.Option(
             help="'warn' (write it down and go on), 'stop', or 'rewind' (go on from before it with "
-            "new velocities). Default: warn."
+            "new velocities). LAMMPS: warn, or stop by temperature and uncertainty. Default: warn."
         ),
     ] = None,
     watch_interval: Annotated[
