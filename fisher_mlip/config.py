@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import write_text
@@ -161,7 +161,8 @@ class SimulateConfig(Config):
         model: the artefact (`model.pt` or its folder; for LAMMPS `model.lmp.pt` or its folder).
         engine: `openmm` or `lammps`.
         ranks: MPI processes of LAMMPS.
-        system: `ethanol-gas`, `ethanol-liquid`, or a PDB or extended XYZ file.
+        system: `ethanol-gas`, `ethanol-liquid` (of LAMMPS the default), or a PDB or extended XYZ
+            file.
         molecules: molecules of an ethanol system.
         ensemble: `nve`, `nvt`, or `npt` (a Monte Carlo barostat that moves molecules).
         temperature: K, of the initial velocities and of the thermostat; at 1e5 no bond is left.
@@ -223,6 +224,14 @@ class SimulateConfig(Config):
     uncertainty_interval: int = Field(0, ge=0)
     watch: WatchConfig = WatchConfig()
     on_alarm: Literal["warn", "stop", "rewind"] = "warn"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_system(cls, content: Any) -> Any:
+        """LAMMPS has no molecules that do not see each other."""
+        if isinstance(content, dict) and content.get("engine") == "lammps":
+            return {"system": "ethanol-liquid"} | content
+        return content
 
 
 _LONGEST_SHOWN = 80

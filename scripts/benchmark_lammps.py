@@ -33,7 +33,7 @@ from fisher_mlip.export.compiling import CompilingError, add_compiled
 from fisher_mlip.export.lammps_artefact import write_lammps_artefact
 from fisher_mlip.lammps.data_file import type_symbols
 from fisher_mlip.lammps.input_script import pair_lines
-from fisher_mlip.lammps.inputs import write_inputs
+from fisher_mlip.lammps.inputs import built_system, write_inputs
 from fisher_mlip.lammps.launching import build_plugin, lammps_command, lammps_environment
 from fisher_mlip.model import Checkpoint, CheckpointConfig, load_checkpoint, new_network
 from fisher_mlip.simulate.systems import build_molecular_system
@@ -93,7 +93,8 @@ def write_artefacts(folder: Path, checkpoint: Checkpoint, options: argparse.Name
     atoms = Atoms(liquid.atomic_numbers, liquid.positions, cell=liquid.cell, pbc=True)
     write(folder / "ethanol.xyz", atoms, format="extxyz")
     manifest = write_lammps_artefact(folder, checkpoint, dtype).manifest
-    write_inputs(folder, system_of(folder / "ethanol.xyz"), manifest)
+    config = system_of(folder / "ethanol.xyz")
+    write_inputs(folder, built_system(config, manifest), config)
 
 
 def lammps_lines(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -28,10 +28,11 @@ def export_for_lammps(
     """Write `model.lmp.pt`, a data file and an input, and try the model in LAMMPS."""
     from fisher_mlip.export.lammps_artefact import compare_lammps, write_lammps_artefact
     from fisher_mlip.export.parity import probe_frames, require_parity
-    from fisher_mlip.lammps.inputs import start_frame, write_inputs
+    from fisher_mlip.lammps.inputs import built_system, write_inputs
     from fisher_mlip.lammps.mliap import write_mliap_driver
     from fisher_mlip.model.checkpoint import load_checkpoint
     from fisher_mlip.products import sha256_of_file, whole_folder, write_summary
+    from fisher_mlip.simulate.structures import frame_of
 
     loaded = load_checkpoint(asked.checkpoint)
     checked = [*probe_frames(loaded.config.elements, asked.seed), *usable_frames(asked.frames)]
@@ -42,12 +43,13 @@ def export_for_lammps(
         parity = compare_lammps(artefact, loaded, checked)
         require_parity(parity)
         config = _config(artefact.manifest, system, molecules, temperature)
-        is_mliap = asked.target == "mliap"
+        is_mliap, box = asked.target == "mliap", []
         if config is not None:
-            _, script = write_inputs(partial, config, artefact.manifest, mliap=is_mliap)
+            molecular = built_system(config, artefact.manifest)
+            box = _small([frame_of(molecular.topology, molecular.positions, molecular.cell)])
+            _, script = write_inputs(partial, molecular, config, mliap=is_mliap)
             if is_mliap:
                 write_mliap_driver(partial, script.name)
-        box = [] if config is None else _small([start_frame(config, artefact.manifest)])
         tried, why_not = _tried(asked, artefact, loaded, [*checked[:3], *box, *checked[3:]])
         summary = {
             "target": asked.target,
@@ -61,9 +63,7 @@ def export_for_lammps(
         }
         write_summary(partial, summary)
         names = sorted(path.name for path in partial.iterdir())
-    _print(summary, tried)
-    if config is None:
-        console.print("no data file and no input: --system names what they are for")
+    _print(summary, tried, has_input=config is not None)
     wrote(*(asked.folder / name for name in names))
 
 
@@ -141,7 +141,7 @@ def _few(frames: "list[Frame]") -> "list[Frame]":
     return frames if len(frames) <= _MOST_FRAMES else [frames[k] for k in sorted(chosen)]
 
 
-def _print(summary: dict[str, Any], tried: "list[LammpsParity]") -> None:
+def _print(summary: dict[str, Any], tried: "list[LammpsParity]", *, has_input: bool) -> None:
     parity = summary["parity"]
     console.print(
         f"parity on {parity['frames']} frames: forces within {parity['force_difference']:.1e} "
@@ -165,5 +165,7 @@ def _print(summary: dict[str, Any], tried: "list[LammpsParity]") -> None:
                 "warning: the model has seen nothing like this box, and will not hold it together: "
                 "train it on frames of the kind"
             )
+    if not has_input:
+        console.print("no data file and no input: --system names what they are for")
     if not tried:
         console.print(f"not tried in LAMMPS: {summary['why_not_in_lammps']}", markup=False)

@@ -68,7 +68,7 @@ def _describe_file(path: Path) -> Facts:
         return _describe_config(path)
     if path.suffix in outputs.OPAQUE:
         return {"kind": outputs.OPAQUE[path.suffix]}
-    if path.name.startswith("in.") or path.suffix in outputs.OF_LAMMPS:
+    if outputs.is_of_lammps(path):
         return outputs.describe_lammps_file(path)
     if path.suffix in FILES:
         return FILES[path.suffix](path)
@@ -209,11 +209,10 @@ def _describe_lammps_rows(folder: Path) -> Facts:
     from fisher_mlip.analysis.reading import read_run
 
     try:
-        ledger = read_run(folder).ledger
+        run = read_run(folder)
     except InputError:
         return {"rows": 0, "last_row": {}}
-    times = ledger.time_ps
-    timestep_ps = read_run(folder).config.timestep / 1000.0
+    times, timestep_ps = run.ledger.time_ps, run.config.timestep / 1000.0
     last = {"Step": str(round(times[-1] / timestep_ps)), "Time (ps)": f"{times[-1]:.12g}"}
     return {"rows": len(times), "last_row": last}
 

@@ -22,12 +22,19 @@ OPAQUE = {
     ".xml": "OpenMM's state of a run: `simulate --resume` goes on from it",
 }
 
+_OF_FRAMES = (".xyz", ".extxyz", ".npz", ".json", ".csv")
 # Files of LAMMPS, by their suffix; inputs are named in.NAME.
 OF_LAMMPS = {
     ".data": "data file of LAMMPS",
     ".lammps": "log of LAMMPS: `analyze` reads its folder",
     ".lammpstrj": "dump of LAMMPS: `analyze` reads its folder",
 }
+
+
+def is_of_lammps(path: Path) -> bool:
+    """Whether a name is one of LAMMPS's files; frames may be in in.xyz."""
+    is_input = path.name.startswith("in.") and path.suffix not in _OF_FRAMES
+    return is_input or path.suffix in OF_LAMMPS
 
 
 def describe_lammps_file(path: Path) -> Facts:

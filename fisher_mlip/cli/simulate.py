@@ -221,8 +221,6 @@ def _run(
 ) -> None:
     from fisher_mlip.simulate.settings import goes_on, merged_config, refuse_idle
 
-    if given["engine"] == "lammps" and config is None and given["system"] is None and not resume:
-        given["system"] = "ethanol-liquid"
     on = goes_on(output, restart, resume=resume, overwrite=overwrite)
     # By --restart auto the command line is that of the start and says everything.
     chosen = merged_config(given, config, output if resume else None)

@@ -1,6 +1,7 @@
 """Artefacts: writing them from a checkpoint, loading them, binding them to atoms."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.manifest import (
+    FORMAT,
     MANIFEST_NAME,
-    MODEL_NAME,
+    MODEL_NAMES,
     Manifest,
     find_model,
     make_manifest,
@@ -22,6 +24,7 @@ from fisher_mlip.export.openmm_module import OpenMMModule
 from fisher_mlip.export.torchscript import load_script, save_script
 from fisher_mlip.model.checkpoint import Checkpoint, network_in
 from fisher_mlip.model.graph import species_of
+from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.products import write_text
 
 
@@ -117,15 +120,37 @@ def write_artefact(
         checkpoint: the model; it is not changed.
         dtype: of the exported network; the checkpoint's own when None.
     """
+    return load_artefact(write_scripted(folder, checkpoint, dtype, OpenMMModule, FORMAT))
+
+
+def write_scripted(
+    folder: Path,
+    checkpoint: Checkpoint,
+    dtype: DtypeName | None,
+    module_of: Callable[[EquivariantNetwork], torch.nn.Module],
+    kind: str,
+) -> Path:
+    """Script a checkpoint's network inside a module, and write it with its manifest.
+
+    Args:
+        folder: an existing folder.
+        checkpoint: the model; it is not changed.
+        dtype: of the exported network; the checkpoint's own when None.
+        module_of: what an engine runs, of the network.
+        kind: format of the artefact.
+
+    Returns:
+        the path of the model.
+    """
     chosen = dtype or checkpoint.config.dtype
     network = network_in(checkpoint, chosen)
     network.requires_grad_(False)
-    manifest = make_manifest(checkpoint.config, chosen, weights_hash(network))
+    manifest = make_manifest(checkpoint.config, chosen, weights_hash(network), kind)
     text = manifest.model_dump_json(indent=2)
-    path = folder / MODEL_NAME
-    save_script(OpenMMModule(network).eval(), path, {MANIFEST_NAME: text})
+    path = folder / MODEL_NAMES[kind]
+    save_script(module_of(network).eval(), path, {MANIFEST_NAME: text})
     write_text(folder / MANIFEST_NAME, text + "\n")
-    return load_artefact(path)
+    return path
 
 
 def weights_hash(network: torch.nn.Module) -> str:

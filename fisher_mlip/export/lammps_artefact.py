@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +10,19 @@ import torch
 
 from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import FloatArray, Frame
-from fisher_mlip.export.artefact import weights_hash
+from fisher_mlip.export.artefact import write_scripted
 from fisher_mlip.export.lammps_module import LammpsModule
 from fisher_mlip.export.manifest import (
     LAMMPS_FORMAT,
-    LAMMPS_MODEL_NAME,
-    MANIFEST_NAME,
     Manifest,
     find_model,
-    make_manifest,
     read_manifest,
 )
-from fisher_mlip.export.parity import FORCE_TOLERANCE, Parity
+from fisher_mlip.export.parity import Parity, differences
 from fisher_mlip.export.shells import Shells, shells_of_frame
-from fisher_mlip.export.torchscript import load_script, save_script, unoptimized
-from fisher_mlip.model.checkpoint import Checkpoint, network_in
+from fisher_mlip.export.torchscript import load_script, unoptimized
+from fisher_mlip.model.checkpoint import Checkpoint
 from fisher_mlip.model.graph import build_graph
-from fisher_mlip.model.potential import evaluate
-from fisher_mlip.products import write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +117,7 @@ def write_lammps_artefact(
         checkpoint: the model; it is not changed.
         dtype: of the exported network; the checkpoint's own when None.
     """
-    chosen = dtype or checkpoint.config.dtype
-    network = network_in(checkpoint, chosen)
-    network.requires_grad_(False)
-    manifest = make_manifest(checkpoint.config, chosen, weights_hash(network), LAMMPS_FORMAT)
-    text = manifest.model_dump_json(indent=2)
-    path = folder / LAMMPS_MODEL_NAME
-    save_script(LammpsModule(network).eval(), path, {MANIFEST_NAME: text})
-    write_text(folder / MANIFEST_NAME, text + "\n")
+    path = write_scripted(folder, checkpoint, dtype, LammpsModule, LAMMPS_FORMAT)
     return load_lammps_artefact(path)
 
 
@@ -150,16 +138,5 @@ def compare_lammps(
     artefact: LammpsArtefact, checkpoint: Checkpoint, frames: Sequence[Frame]
 ) -> Parity:
     """Return the differences between the artefact's script and the checkpoint it was made from."""
-    dtype = artefact.manifest.dtype
-    network = network_in(checkpoint, dtype)
-    force, energy, largest = 0.0, 0.0, 0.0
-    for frame in frames:
-        eager = evaluate(network, build_graph(frame, checkpoint.config.elements, network.cutoff))
-        found_energy, found_forces = lammps_forces(artefact, frame)
-        expected = eager.forces.numpy()
-        # np.max keeps a NaN where Python's max would drop it.
-        force = float(np.max([force, np.abs(found_forces - expected).max()]))
-        difference = abs(found_energy - float(eager.energies[0])) / frame.n_atoms
-        energy = float(np.max([energy, difference]))
-        largest = float(np.max([largest, np.abs(expected).max()]))
-    return Parity(len(frames), force, energy, largest, FORCE_TOLERANCE[dtype])
+    forces_of = partial(lammps_forces, artefact)
+    return differences(forces_of, checkpoint, artefact.manifest.dtype, frames)

@@ -95,7 +95,7 @@ def is_manifest(name: str) -> bool:
 
 
 def make_manifest(
-    config: CheckpointConfig, dtype: DtypeName, weights_hash: str, kind: str = FORMAT
+    config: CheckpointConfig, dtype: DtypeName, weights_hash: str, kind: str
 ) -> Manifest:
     """Return the manifest of a checkpoint exported in `dtype` as an artefact of some format."""
     return Manifest(

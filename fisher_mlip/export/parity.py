@@ -1,7 +1,8 @@
 """Is the artefact the model? Energies and forces of its kernels against the eager network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -77,14 +78,30 @@ def compare(
     kernel: KernelName = "torchscript",
 ) -> Parity:
     """Return the differences between an artefact and the checkpoint it was made from."""
-    forces_of = artefact_forces if kernel == "torchscript" else compiled_forces
-    dtype = artefact.manifest.dtype
+    of_kernel = artefact_forces if kernel == "torchscript" else compiled_forces
+    return differences(partial(of_kernel, artefact), checkpoint, artefact.manifest.dtype, frames)
+
+
+def differences(
+    forces_of: Callable[[Frame], tuple[float, FloatArray]],
+    checkpoint: Checkpoint,
+    dtype: DtypeName,
+    frames: Sequence[Frame],
+) -> Parity:
+    """Return the differences between energies (eV) and forces (eV/Å) and the eager model's.
+
+    Args:
+        forces_of: of a frame, relative to isolated atoms.
+        checkpoint: the eager model.
+        dtype: that it is evaluated in.
+        frames: to compare on.
+    """
     network = network_in(checkpoint, dtype)
     force, energy, largest = 0.0, 0.0, 0.0
     for frame in frames:
         graph = build_graph(frame, checkpoint.config.elements, network.cutoff)
         eager = evaluate(network, graph)
-        exported_energy, exported_forces = forces_of(artefact, frame)
+        exported_energy, exported_forces = forces_of(frame)
         expected = eager.forces.numpy()
         # np.max keeps a NaN where Python's max would drop it.
         force = float(np.max([force, np.abs(exported_forces - expected).max()]))

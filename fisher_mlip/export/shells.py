@@ -4,7 +4,7 @@ The pair style makes the same in C++ (lammps_plugin/source/shells.cpp).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,6 @@ class Shells:
         edge_vectors: (n_edges, 3), Å, from receiver to sender.
         senders: (n_edges,).
         receivers: (n_edges,).
-        edges: (n_edges,), which edge of the caller's each one is.
         atoms_within: (n_layers + 1,), the number of atoms up to each shell.
         edges_within: (n_layers,), the number of edges whose receivers are up to each shell.
     """
@@ -35,7 +34,6 @@ class Shells:
     edge_vectors: FloatArray
     senders: IntArray
     receivers: IntArray
-    edges: IntArray
     atoms_within: list[int]
     edges_within: list[int]
 
@@ -75,7 +73,6 @@ def make_shells(
         edge_vectors=edge_vectors[edges],
         senders=place[senders[edges]],
         receivers=place[receivers[edges]],
-        edges=edges,
         atoms_within=[int((depth <= shell).sum()) for shell in range(n_layers + 1)],
         edges_within=[int((depth[receivers] <= shell).sum()) for shell in range(n_layers)],
     )
@@ -114,7 +111,7 @@ def shells_of_frame(
         n_own=frame.n_atoms,
         n_layers=n_layers,
     )
-    return Shells(**{**shells.__dict__, "owners": of_image[shells.owners]})
+    return replace(shells, owners=of_image[shells.owners])
 
 
 def _unfold(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fisher_mlip.config import SimulateConfig
+from fisher_mlip.lammps.outcome import tail_of
 
 # Standard deviations of a canonical temperature that are chance.
 _CHANCE = 5.0
@@ -55,7 +56,7 @@ def halts_of(config: SimulateConfig, n_freedom: int) -> list[Halt]:
 
 def find_halt(log: Path) -> str:
     """Return in words what a run was ended for by its watch, "" for nothing."""
-    met = _MET.search(log.read_text(encoding="utf-8", errors="replace"))
+    met = _MET.search(tail_of(log))
     if met is None:
         return ""
     criterion, step, value = met.groups()

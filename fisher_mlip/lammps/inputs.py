@@ -1,11 +1,9 @@
 """A configuration -> what LAMMPS reads of it, in a folder to be run by hand."""
 
 import re
-from functools import lru_cache
 from pathlib import Path
 
 from fisher_mlip.config import SimulateConfig
-from fisher_mlip.data import Frame
 from fisher_mlip.export.manifest import Manifest
 from fisher_mlip.lammps.data_file import data_text, type_symbols
 from fisher_mlip.lammps.input_script import InputFiles, input_script
@@ -14,7 +12,6 @@ from fisher_mlip.lammps.settings import check_system, start_title
 from fisher_mlip.model.graph import species_of
 from fisher_mlip.products import write_text
 from fisher_mlip.simulate.progress import show_note
-from fisher_mlip.simulate.structures import frame_of
 from fisher_mlip.simulate.systems import GAS, LIQUID, MolecularSystem, build_molecular_system
 from fisher_mlip.simulate.velocities import maxwell_boltzmann
 from fisher_mlip.units import NM_PER_ANGSTROM
@@ -31,25 +28,22 @@ def input_name(config: SimulateConfig) -> str:
 
 
 def write_inputs(
-    folder: Path, config: SimulateConfig, manifest: Manifest, *, mliap: bool = False
+    folder: Path, molecular: MolecularSystem, config: SimulateConfig, *, mliap: bool = False
 ) -> list[Path]:
     """Write a data file and an input script for an exported model that is in the folder.
 
     Args:
         folder: an existing one, with `model.lmp.pt`.
-        config: the system, its ensemble and its intervals.
-        manifest: of the model.
+        molecular: of `built_system`.
+        config: its name, its ensemble and its intervals.
         mliap: for a LAMMPS with ML-IAP and Python, instead of our pair style.
 
     Returns:
         the paths written.
 
     Raises:
-        InputError: no such system, or one that LAMMPS or the model cannot take.
+        InputError: a cell that LAMMPS cannot take.
     """
-    molecular = built_system(config, manifest)
-    if molecular.note:
-        show_note(molecular.note)
     name = input_name(config)
     data, script = folder / f"{name}.data", folder / f"in.{name}"
     title = start_title(config)
@@ -61,31 +55,18 @@ def write_inputs(
     return [data, script]
 
 
-@lru_cache(maxsize=1)
-def _build(config: SimulateConfig, cutoff: float) -> MolecularSystem:
-    return build_molecular_system(config, cutoff)
-
-
 def built_system(config: SimulateConfig, manifest: Manifest) -> MolecularSystem:
-    """Return the system of a configuration; a liquid takes a while, and is made once.
+    """Return the system of a configuration, and say in a note what was added to it.
 
     Raises:
         InputError: no such system, or one that LAMMPS or the model cannot take.
     """
-    molecular = _build(config, manifest.cutoff)
+    molecular = build_molecular_system(config, manifest.cutoff)
     check_system(molecular, config)
-    check_elements(molecular, manifest)
+    species_of(topology_atomic_numbers(molecular.topology), manifest.elements)
+    if molecular.note:
+        show_note(molecular.note)
     return molecular
-
-
-def start_frame(config: SimulateConfig, manifest: Manifest) -> Frame:
-    """Return the configuration that a system starts from.
-
-    Raises:
-        InputError: as `built_system`.
-    """
-    molecular = built_system(config, manifest)
-    return frame_of(molecular.topology, molecular.positions, molecular.cell)
 
 
 def start_data(molecular: MolecularSystem, config: SimulateConfig) -> str:
@@ -101,12 +82,3 @@ def mliap_lines(symbols: list[str]) -> list[str]:
         "pair_style      mliap unified EXISTS 0",
         f"pair_coeff      * * {' '.join(symbols)}",
     ]
-
-
-def check_elements(molecular: MolecularSystem, manifest: Manifest) -> None:
-    """Check that a model knows every element of a system.
-
-    Raises:
-        InputError: it does not.
-    """
-    species_of(topology_atomic_numbers(molecular.topology), manifest.elements)

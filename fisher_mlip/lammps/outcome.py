@@ -15,7 +15,7 @@ _UNSTABLE = (
 # The atoms of a bond that are further apart than ranks see.
 _TORN_BOND = re.compile(r"Bond atoms \d+ \d+ missing")
 _TAIL_BYTES = 20_000
-_ROW = re.compile(rb"^ *(\d+)(?: +[-+.\deE]+| +-?nan| +-?inf)+ *$", re.MULTILINE)
+_ROW = re.compile(r"^ *(\d+)(?: +[-+.\deE]+| +-?nan| +-?inf)+ *$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,25 @@ class Failure:
     is_unstable: bool
 
 
-def last_step(log: Path) -> int | None:
-    """Return the step of the last row of a log, None before the first."""
-    if not log.is_file():
-        return None
-    with log.open("rb") as handle:
+def tail_of(path: Path) -> str:
+    """Return the end of a file, where LAMMPS says how it ended; "" where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as handle:
         handle.seek(0, os.SEEK_END)
         handle.seek(max(0, handle.tell() - _TAIL_BYTES))
-        rows = _ROW.findall(handle.read().rpartition(b"\n")[0] + b"\n")
+        return handle.read().decode(errors="replace")
+
+
+def last_step(log: Path) -> int | None:
+    """Return the step of the last row of a log, None before the first."""
+    rows = _ROW.findall(tail_of(log).rpartition("\n")[0] + "\n")
     return int(rows[-1]) if rows else None
 
 
 def find_failure(log: Path, screen: Path) -> Failure | None:
     """Return the error that LAMMPS ended with, None where it names none."""
-    texts = [
-        path.read_text(encoding="utf-8", errors="replace")
-        for path in (log, screen)
-        if path.is_file()
-    ]
-    for text in texts:
+    for text in (tail_of(log), tail_of(screen)):
         found = re.search(r"^ERROR(?: on proc \d+)?: (.*)$", text, re.MULTILINE)
         if found:
             message = re.sub(r" \(\S+\.(?:cpp|h):\d+\)$", "", found.group(1).strip())
@@ -60,12 +60,7 @@ def find_failure(log: Path, screen: Path) -> Failure | None:
 
 def has_finished(log: Path) -> bool:
     """Whether LAMMPS came to the end of its input."""
-    if not log.is_file():
-        return False
-    with log.open("rb") as handle:
-        handle.seek(0, os.SEEK_END)
-        handle.seek(max(0, handle.tell() - _TAIL_BYTES))
-        return b"Total wall time" in handle.read()
+    return "Total wall time" in tail_of(log)
 
 
 def refusal(failure: Failure | None, screen: Path) -> InputError:

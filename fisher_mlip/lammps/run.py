@@ -9,20 +9,16 @@ from fisher_mlip.export.lammps_artefact import LammpsArtefact, load_lammps_artef
 from fisher_mlip.lammps.driving import LammpsRun, drive
 from fisher_mlip.lammps.folder import LammpsFolder
 from fisher_mlip.lammps.input_script import InputFiles, input_script
-from fisher_mlip.lammps.inputs import check_elements, start_data
+from fisher_mlip.lammps.inputs import built_system, start_data
 from fisher_mlip.lammps.launching import build_plugin
-from fisher_mlip.lammps.settings import (
-    check_system,
-    settled_for_lammps,
-    start_title,
-)
+from fisher_mlip.lammps.settings import settled_for_lammps, start_title
 from fisher_mlip.products import refuse_existing, whole_folder, write_summary, write_text
 from fisher_mlip.simulate.folder import read_description, write_description
 from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.records import CheckpointRecord, Segment, files_of
 from fisher_mlip.simulate.settings import check_resume
 from fisher_mlip.simulate.summary import RunSummary, finished_summary
-from fisher_mlip.simulate.systems import MolecularSystem, build_molecular_system
+from fisher_mlip.simulate.systems import MolecularSystem
 
 
 def run_lammps(
@@ -71,11 +67,7 @@ def _started(
     """Make the run folder with everything that LAMMPS reads in it."""
     inputs = [artefact.path, *files_of(config).values()]
     refuse_existing(folder.path, overwrite=overwrite, inputs=inputs)
-    molecular = build_molecular_system(config, artefact.manifest.cutoff)
-    check_system(molecular, config)
-    check_elements(molecular, artefact.manifest)
-    if molecular.note:
-        show_note(molecular.note)
+    molecular = built_system(config, artefact.manifest)
     plugin = build_plugin()
     with whole_folder(folder.path, overwrite=overwrite, inputs=inputs) as partial:
         within = LammpsFolder(partial)

@@ -6,6 +6,7 @@ from pathlib import Path
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.lammps_artefact import LammpsArtefact
+from fisher_mlip.simulate.engine import check_volume
 from fisher_mlip.simulate.settings import settled_system
 from fisher_mlip.simulate.systems import GAS, MolecularSystem
 
@@ -34,10 +35,6 @@ def settled_for_lammps(config: SimulateConfig, artefact: LammpsArtefact) -> Simu
             "LAMMPS watches the temperature and the uncertainty, and stops: expected on_alarm warn "
             "or stop and no rdf_reference, found others"
         )
-    if config.watch.uncertainty and not config.uncertainty_interval:
-        raise InputError(
-            "a bound on the uncertainty needs an uncertainty_interval, found 0 (never evaluated)"
-        )
     return settled_system(config, artefact.manifest, artefact.path)
 
 
@@ -52,11 +49,7 @@ def check_system(molecular: MolecularSystem, config: SimulateConfig) -> None:
             f"the molecules of {GAS} do not see each other, which LAMMPS cannot do: expected "
             "--molecules 1, ethanol-liquid or a file"
         )
-    if config.ensemble == "npt" and not molecular.is_periodic:
-        raise InputError(
-            f"expected a periodic system for the ensemble npt, found '{config.system}' without a "
-            "box: it has no volume"
-        )
+    check_volume(molecular, config)
 
 
 def threads_per_rank(ranks: int) -> int:

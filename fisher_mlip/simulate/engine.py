@@ -94,15 +94,24 @@ def check_ensemble(molecular: MolecularSystem, config: SimulateConfig) -> None:
     """
     if config.ensemble != "npt":
         return
-    if not molecular.is_periodic:
-        raise InputError(
-            f"expected a periodic system for the ensemble npt, found '{config.system}' without a "
-            "box: it has no volume"
-        )
+    check_volume(molecular, config)
     if molecular.topology.getNumBonds() == 0 and molecular.topology.getNumAtoms() > 1:
         raise InputError(
             f"expected bonds for the ensemble npt, whose barostat moves whole molecules, found "
             f"none in '{config.system}'"
+        )
+
+
+def check_volume(molecular: MolecularSystem, config: SimulateConfig) -> None:
+    """Check that there is a volume where the ensemble changes it, in whichever engine.
+
+    Raises:
+        InputError: there is none.
+    """
+    if config.ensemble == "npt" and not molecular.is_periodic:
+        raise InputError(
+            f"expected a periodic system for the ensemble npt, found '{config.system}' without a "
+            "box: it has no volume"
         )
 
 

@@ -100,6 +100,10 @@ def settled_system(config: SimulateConfig, manifest: Manifest, model: Path) -> S
             f"'{model}' carries no sampled heads: expected one of a finetuned model for "
             "an uncertainty_interval"
         )
+    if config.watch.uncertainty and not config.uncertainty_interval:
+        raise InputError(
+            "a bound on the uncertainty needs an uncertainty_interval, found 0 (never evaluated)"
+        )
     values: dict[str, Any] = {"dtype": manifest.dtype, "model": str(model.resolve())}
     if config.start_frames:
         values["start_frames"] = str(Path(config.start_frames).resolve())
@@ -193,10 +197,6 @@ def goes_on(folder: Path, restart: str | None, *, resume: bool, overwrite: bool)
 def _check_watch(config: SimulateConfig) -> None:
     if config.on_alarm == "rewind" and not config.watch.enabled:
         raise InputError("on_alarm rewind needs the watch, found it switched off")
-    if config.watch.uncertainty and not config.uncertainty_interval:
-        raise InputError(
-            "a bound on the uncertainty needs an uncertainty_interval, found 0 (never evaluated)"
-        )
     if config.uncertainty_interval % config.watch.interval and config.watch.uncertainty:
         raise InputError(
             f"expected an uncertainty_interval that is a multiple of the watch's interval "

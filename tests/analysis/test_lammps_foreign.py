@@ -29,6 +29,20 @@ MODIFY = "dump_modify w sort id element O H\n"
 MASS_LINE = "ITEM: ATOMS id type element xu yu zu"
 
 
+ARGON = """units metal
+lattice fcc 5.4
+region box block 0 3 0 3 0 3
+create_box 1 box
+create_atoms 1 box
+mass 1 39.948
+pair_style lj/cut 8.0
+pair_coeff * * 0.0104 3.405
+velocity all create 60 1
+fix 1 all nve
+thermo 5
+"""
+
+
 def check_lengths(folder: Path, recipe: Recipe) -> None:
     """Assert that bonds across the tilted boundary have the lengths of their minimum images."""
     run = read_run(folder)
@@ -249,22 +263,10 @@ def test_elements_come_from_names_or_masses(user: Path, tmp_path: Path) -> None:
 
 
 def test_a_metal_has_no_bonds(tmp_path: Path) -> None:
-    script = """units metal
-lattice fcc 5.4
-region box block 0 3 0 3 0 3
-create_box 1 box
-create_atoms 1 box
-mass 1 39.948
-pair_style lj/cut 8.0
-pair_coeff * * 0.0104 3.405
-velocity all create 60 1
-fix 1 all langevin 60 60 0.1 5
-fix 2 all nve
-thermo_style custom step temp pe ke etotal
-thermo 5
-dump d all custom 10 argon.dump id type mass x y z
-run 100
-"""
+    bath = "fix 1 all langevin 60 60 0.1 5\nfix 2 all nve\n"
+    columns = "thermo_style custom step temp pe ke etotal\n"
+    dump = "dump d all custom 10 argon.dump id type mass x y z\n"
+    script = f"{ARGON.replace('fix 1 all nve', bath)}{columns}{dump}run 100\n"
     run_lmp(tmp_path, script, "argon.log")
     found = analyze_runs([tmp_path]).runs[0]
     assert found.run.reference.symbols == ("Ar",) * 108
@@ -283,20 +285,6 @@ def test_a_folder_with_two_logs_or_none_is_refused(user: Path, tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"holding config\.yaml, or a LAMMPS log"):
         read_run(tmp_path / "empty")
-
-
-ARGON = """units metal
-lattice fcc 5.4
-region box block 0 2 0 2 0 2
-create_box 1 box
-create_atoms 1 box
-mass 1 39.948
-pair_style lj/cut 5.0
-pair_coeff * * 0.0104 3.405
-velocity all create 60 1
-fix 1 all nve
-thermo 5
-"""
 
 
 def test_the_default_columns_of_lammps_are_enough(tmp_path: Path) -> None:

@@ -169,6 +169,10 @@ def test_info_of_what_lammps_reads_and_writes(exported: Path, tmp_path: Path) ->
         code, text = invoke("info", path)
         assert code == 0
         assert kind in text
+    # Frames may be called what they like.
+    frames = tmp_path / "in.xyz"
+    write(frames, Atoms("OH2", np.eye(3)))
+    assert "input of LAMMPS" not in invoke("info", frames)[1]
 
 
 def test_a_system_of_other_elements(saved: Path, tmp_path: Path) -> None:

@@ -206,12 +206,14 @@ def test_a_run_that_explodes(simulate: Simulate, tmp_path: Path) -> None:
 
 
 def test_an_explosion_ends_the_run_where_states_are_left(
-    simulate: Simulate, tmp_path: Path
+    simulate: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hotter than anything, but not yet NaN or lost atoms."""
-    code, text = simulate("--steps", "400", "--temperature", "20000", "--timestep", "1.0")
+    """Hotter than anything, but no NaN and no atom lost: here a bound that 300 K pass."""
+    monkeypatch.setattr("fisher_mlip.lammps.input_script.EXPLODED", -2900.0)
+    code, text = simulate("--steps", "40")
     assert code == 3, text
-    assert "fix-id explosion" in text or "Lost atoms" in text or "not finite" in text
+    assert "fix-id explosion" in text
+    assert read_json(tmp_path / "run" / "summary.json")["status"] == "unstable"
 
 
 def test_a_watch_that_stops(simulate: Simulate, tmp_path: Path) -> None:
