@@ -199,7 +199,7 @@ def machine_findings(folder: Path) -> list[Finding]:
         Finding("C++ compiler", "ok", compiler)
         if compiler
         else Finding(
-            "C++ compiler", "warning", "no c++ on PATH: needed for compiled models and LAMMPS only"
+            "C++ compiler", "warning", "no c++ on PATH: the fused operators and LAMMPS need one"
         ),
         Finding("threads", "ok", threads),
         Finding(

@@ -3,45 +3,30 @@
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
-import fcntl
-import hashlib
-import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from lammps_plugin.toolchain import (
-    OWN_PACKAGE,
+from fisher_mlip.building import (
+    LOG_NAME,
     BuildError,
-    Toolchain,
+    build_once,
     find_compiler,
-    find_toolchain,
+    folder_for,
+    is_whole,
+    run_compiler,
 )
+from fisher_mlip.fused.build import build_operators, operators_path
+from lammps_plugin.toolchain import OWN_PACKAGE, Toolchain, find_toolchain
 
+KIND = "lammps"
 SOURCE = Path(__file__).parent / "source"
 PLUGIN_NAME = "fisher_mlipplugin.so"  # LAMMPS loads what ends in plugin.so
 LIBRARY_NAME = "libfisher_mlip_pair.so"
-LOG_NAME = "build.log"
-SUMS_NAME = "sha256.json"
 PLUGIN_SOURCES = ("plugin.cpp",)
 
 __all__ = ["BuildError", "build_plugin", "built_folder"]
-
-
-def cache_folder() -> Path:
-    """Return where builds are kept: $XDG_CACHE_HOME/fisher-mlip/lammps, ~/.cache by default.
-
-    A relative path there means nothing, as the XDG Base Directory Specification has it.
-    """
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    home = given if given.is_absolute() else Path.home() / ".cache"
-    return home / OWN_PACKAGE / "lammps"
 
 
 def built_folder(definitions: Sequence[str] = ()) -> Path | None:
@@ -51,11 +36,13 @@ def built_folder(definitions: Sequence[str] = ()) -> Path | None:
         BuildError: there is nothing here that it could be for.
     """
     folder = _folder_for(find_toolchain(), definitions)
-    return folder if _is_whole(folder) else None
+    return folder if is_whole(folder) else None
 
 
 def build_plugin(definitions: Sequence[str] = ()) -> Path:
     """Return the folder of the plugin, which is compiled if it is not there: half a minute.
+
+    So are the fused operators, which take a minute.
 
     Processes that race for it wait for the first of them. The folder appears whole or not at all.
 
@@ -67,70 +54,25 @@ def build_plugin(definitions: Sequence[str] = ()) -> Path:
     """
     toolchain = find_toolchain()
     folder = _folder_for(toolchain, definitions)
-    # Where it is there, nothing need be writable.
-    if _is_whole(folder):
-        return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _held(folder.parent / f"{folder.name}.lock"):
-            if not _is_whole(folder):
-                compiler = find_compiler()
-                print(f"{OWN_PACKAGE}: compiling the LAMMPS plugin, once", file=sys.stderr)
-                options = [*_common_options(toolchain), *(f"-D{name}" for name in definitions)]
-                _compile_into(folder, [*compiler, *options], toolchain.torch)
-    except OSError as failure:
-        raise BuildError(f"cannot write the plugin into '{folder}': {failure.strerror}") from None
+        build_operators()
+    except BuildError as failure:
+        # The style runs the script as it is where they are missing, and says so.
+        print(f"{OWN_PACKAGE}: no fused operators: {failure}", file=sys.stderr)
+
+    def make(partial: Path) -> None:
+        compiler = find_compiler()
+        print(f"{OWN_PACKAGE}: compiling the LAMMPS plugin, once", file=sys.stderr)
+        options = [*_common_options(toolchain), *(f"-D{name}" for name in definitions)]
+        _compile(partial, [*compiler, *options], toolchain.torch)
+
+    build_once(folder, (PLUGIN_NAME, LIBRARY_NAME), make, "the plugin")
     return folder
 
 
 def _folder_for(toolchain: Toolchain, definitions: Sequence[str]) -> Path:
-    digest = hashlib.sha256()
-    for file in sorted(SOURCE.iterdir()):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
     facts = [*_common_options(toolchain), *definitions, *sorted(toolchain.versions.items())]
-    digest.update(repr([str(fact) for fact in facts]).encode())
-    return cache_folder() / digest.hexdigest()[:16]
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Hold a lock; where the file system knows none, the rename still keeps builds whole."""
-    with path.open("w") as handle:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _sum_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether a build is there as it was made; a torn library would end every `lmp`."""
-    try:
-        sums = json.loads((folder / SUMS_NAME).read_text(encoding="utf-8"))
-        return bool(sums) and all(_sum_of(folder / name) == found for name, found in sums.items())
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _compile_into(folder: Path, command: Sequence[str], torch: Path) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _compile(partial, command, torch)
-        sums = {name: _sum_of(partial / name) for name in (PLUGIN_NAME, LIBRARY_NAME)}
-        (partial / SUMS_NAME).write_text(json.dumps(sums), encoding="utf-8")
-        partial.chmod(0o755)
-        if not _is_whole(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            partial.rename(folder)
-        except OSError:
-            # Another process was first, without a lock that both know.
-            if not _is_whole(folder):
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return folder_for(KIND, SOURCE, facts)
 
 
 def _compile(folder: Path, command: Sequence[str], torch: Path) -> None:
@@ -148,7 +90,8 @@ def _compile(folder: Path, command: Sequence[str], torch: Path) -> None:
         paths = [str(SOURCE / file) for file in files]
         end = ["-ldl"] if name == PLUGIN_NAME else libraries
         extra = [] if name == PLUGIN_NAME else with_torch
-        _run([*command, *extra, "-o", str(folder / name), *paths, *end], folder)
+        whole = [*command, *extra, "-o", str(folder / name), *paths, *end]
+        run_compiler(whole, folder.parent / LOG_NAME, "the LAMMPS plugin")
 
 
 def _common_options(toolchain: Toolchain) -> list[str]:
@@ -163,20 +106,8 @@ def _common_options(toolchain: Toolchain) -> list[str]:
         f'-DFISHER_MLIP_TORCH="{toolchain.torch_version}"',
         f'-DFISHER_MLIP_TORCH_FOLDER="{toolchain.torch}"',
         f'-DFISHER_MLIP_LIBRARY="{LIBRARY_NAME}"',
+        f'-DFISHER_MLIP_OPERATORS="{operators_path()}"',
         f'-DFISHER_MLIP_VERSION="{version}"',
         *("-isystem", str(toolchain.lammps / "include" / "lammps")),
         *("-isystem", str(toolchain.mpi_headers)),
     ]
-
-
-def _run(command: list[str], folder: Path) -> None:
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ended.returncode == 0:
-        return
-    log = folder.parent / LOG_NAME
-    log.write_text(" ".join(command) + "\n\n" + ended.stderr, encoding="utf-8")
-    lines = [line for line in ended.stderr.splitlines() if "error" in line] or ["it said nothing"]
-    raise BuildError(
-        f"{command[0]} could not compile the LAMMPS plugin: {lines[0].strip()[:200]} (all of it in "
-        f"'{log}')"
-    )

@@ -1,23 +1,17 @@
-"""What the plugin is built for: LAMMPS's headers, torch's, MPI's; and a compiler to do it.
+"""What the plugin is built for: LAMMPS's headers, torch's, MPI's.
 
 SPDX-License-Identifier: GPL-2.0-or-later
 """
 
 import importlib.util
-import os
 import re
-import shlex
-import shutil
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-COMPILERS = ("g++", "clang++", "c++")
+from fisher_mlip.building import BuildError
+
 OWN_PACKAGE = "fisher-mlip"
-
-
-class BuildError(Exception):
-    """The plugin cannot be built here; the reason in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -104,20 +98,3 @@ def _mpi_headers() -> Path:
         if file.name == "mpi.h":
             return Path(str(file.locate())).resolve().parent
     raise BuildError("expected mpi.h in PyPI's wheel of mpich, found none")
-
-
-def find_compiler() -> list[str]:
-    """Return the command of a C++ compiler, in words: $CXX, or the first that is there.
-
-    Raises:
-        BuildError: there is none.
-    """
-    wanted = os.environ.get("CXX", "")
-    candidates = (wanted,) if wanted else COMPILERS
-    for command in candidates:
-        words = shlex.split(command)
-        if words and shutil.which(words[0]):
-            return words
-    raise BuildError(
-        f"expected a C++ compiler ({', '.join(candidates)}), found none: install g++, or set CXX"
-    )

@@ -14,6 +14,7 @@ from openmm.app import Topology
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, ArtefactPotential, load_artefact
 from fisher_mlip.export.certification import PresentConditions, warn_of_differences
+from fisher_mlip.export.kernel import KernelName
 from fisher_mlip.export.potential import KernelChoice, choose_kernel
 from fisher_mlip.export.torchscript import run_unfused, without_deprecation
 from openmm_plugin.bonds import molecule_index
@@ -42,15 +43,15 @@ class PotentialForce:
 
     force: openmm.Force
     route: Literal["torchforce", "python"]
-    kernel: Literal["torchscript", "compiled"]
+    kernel: KernelName
     reason: str
     list_rebuilds: Callable[[], int]
 
     @property
     def name(self) -> str:
-        """The class of the force; with the kernel, where there is a choice."""
+        """The class of the force, with the kernel."""
         kind = type(self.force).__name__
-        return kind if self.route == "torchforce" else f"{kind} ({self.kernel})"
+        return f"{kind} ({self.kernel})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ def make_force(
     topology: Topology,
     *,
     route: Route = "auto",
+    kernel: KernelChoice = "auto",
     atoms: Sequence[int] | None = None,
     periodic: bool | None = None,
     skin: float = 0.5,
@@ -82,9 +84,10 @@ def make_force(
         model: `model.pt`, the folder that holds it, or the loaded artefact.
         topology: whose elements the potential must know.
         route: `torchforce` (openmm-torch's TorchForce with the TorchScript), `python`
-            (PythonForce with the compiled kernel, or the TorchScript where there is none that
-            fits), or `auto`: python with a compiled kernel where there is one that fits and the
-            platform is no GPU's, else torchforce where openmm-torch is installed, else python.
+            (PythonForce), or `auto`: python where the fused operators serve the model and the
+            platform is no GPU's, else torchforce where openmm-torch is installed, else python. The
+            fused operators run by either route.
+        kernel: `fused`, `torchscript`, or `auto`: fused where that can be.
         atoms: indices of the atoms that the potential is of; None: all. The others get no force.
         periodic: whether the box is periodic; None: as the topology has box vectors or not.
         skin: Å added to the cutoff of the neighbor list, so that it can be kept between steps.
@@ -107,16 +110,14 @@ def make_force(
         molecules = molecules[chosen]
     order = _Order(artefact, numbers, chosen, periodic, skin, molecules)
     on_gpu = _is_on_gpu(platform)
-    taken, kernel, reason = choose_route(artefact, route, on_gpu=on_gpu)
+    taken, runs, reason = choose_route(artefact, route, kernel, on_gpu=on_gpu)
     device = str(torch.cuda.get_device_name()) if on_gpu else "cpu"
-    warn_of_differences(
-        artefact, PresentConditions(device, kernel, str(torch.__version__), platform)
-    )
+    warn_of_differences(artefact, PresentConditions(device, runs, str(torch.__version__), platform))
     if taken == "torchforce":
         if not on_gpu:
             run_unfused()
-        return _torch_route(order, reason)
-    return _python_route(order, kernel, reason, on_gpu=on_gpu)
+        return _torch_route(order, runs, reason)
+    return _python_route(order, runs, reason, on_gpu=on_gpu)
 
 
 def torch_force(
@@ -143,12 +144,13 @@ def torch_force(
 
 
 def choose_route(
-    artefact: Artefact, route: Route, *, on_gpu: bool
-) -> tuple[Literal["torchforce", "python"], KernelChoice, str]:
-    """Return the route, what to ask of the kernel, and why.
+    artefact: Artefact, route: Route, wanted: KernelChoice = "auto", *, on_gpu: bool
+) -> tuple[Literal["torchforce", "python"], KernelName, str]:
+    """Return the route, the kernel, and why.
 
     Raises:
-        InputError: the route that was asked for is not installed, or is none.
+        InputError: the route that was asked for is not installed, or is none; or the kernel that
+            was asked for cannot be.
     """
     if route not in ("auto", "torchforce", "python"):
         raise InputError(f"expected a route of auto, torchforce or python, found '{route}'")
@@ -157,17 +159,19 @@ def choose_route(
         raise InputError("expected openmm-torch for the route torchforce, found none installed")
     if route == "python" and not has_python:
         raise InputError("expected OpenMM 8.5.2 or newer for the route python: no PythonForce")
-    kernel, why = choose_kernel(artefact, "auto")
+    kernel: KernelName
+    if on_gpu and wanted == "auto":
+        kernel, why = "torchscript", "the fused operators are not for GPUs"
+    else:
+        kernel, why = choose_kernel(artefact, wanted)
     if route == "torchforce":
-        return "torchforce", "torchscript", "TorchForce was asked for"
+        return "torchforce", kernel, f"TorchForce was asked for; {why}"
     if route == "python":
         return "python", kernel, f"PythonForce was asked for; {why}"
-    if kernel == "compiled" and has_python and not on_gpu:
-        return "python", "compiled", why
-    if on_gpu:
-        why = "the compiled kernel is not for GPUs"
+    if kernel == "fused" and has_python:
+        return "python", kernel, why
     if has_torch:
-        return "torchforce", "torchscript", f"{why}; TorchForce runs the TorchScript"
+        return "torchforce", kernel, f"{why}; TorchForce runs the TorchScript"
     return "python", kernel, f"{why}; openmm-torch is not installed"
 
 
@@ -180,7 +184,7 @@ def topology_atomic_numbers(topology: Topology) -> IntArray:
     return _atomic_numbers(topology, None)
 
 
-def _torch_route(order: _Order, reason: str) -> PotentialForce:
+def _torch_route(order: _Order, kernel: KernelName, reason: str) -> PotentialForce:
     openmmtorch = load_openmmtorch()
     counter = RebuildCounter()
     module = order.artefact.bind(
@@ -190,6 +194,7 @@ def _torch_route(order: _Order, reason: str) -> PotentialForce:
         molecules=order.molecules,
         atoms=order.atoms,
         rebuild_file=counter.path,
+        kernel=kernel,
     )
     # The constructor copies the module by a function that torch 2.12 calls deprecated; made an
     # error, that warning would abort the process inside C++.
@@ -197,11 +202,11 @@ def _torch_route(order: _Order, reason: str) -> PotentialForce:
         force = openmmtorch.TorchForce(module)
     force.setUsesPeriodicBoundaryConditions(order.periodic)
     force.addGlobalParameter(HEAD_SCALE, 1.0)
-    return PotentialForce(force, "torchforce", "torchscript", reason, counter.read)
+    return PotentialForce(force, "torchforce", kernel, reason, counter.read)
 
 
 def _python_route(
-    order: _Order, kernel: KernelChoice, reason: str, *, on_gpu: bool
+    order: _Order, kernel: KernelName, reason: str, *, on_gpu: bool
 ) -> PotentialForce:
     potential = ArtefactPotential(
         order.artefact,

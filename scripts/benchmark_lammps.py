@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.io import write
+from fisher_mlip.export.compiling import CompilingError, add_compiled
 
 from fisher_mlip.config import DtypeName, ModelConfig, SimulateConfig
 from fisher_mlip.data import equilibrated_liquid
 from fisher_mlip.export import write_artefact
-from fisher_mlip.export.compiling import CompilingError, add_compiled
 from fisher_mlip.export.lammps_artefact import write_lammps_artefact
 from fisher_mlip.lammps.data_file import type_symbols
 from fisher_mlip.lammps.input_script import pair_lines

@@ -18,12 +18,12 @@ import numpy as np
 import openmm
 import torch
 from ase import Atoms
+from fisher_mlip.export.compiling import CompilingError, add_compiled, why_not_compiled
 from openmm import unit
 
 from fisher_mlip.config import DtypeName, SimulateConfig
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.export import Artefact, FisherCalculator, write_artefact
-from fisher_mlip.export.compiling import CompilingError, add_compiled, why_not_compiled
 from fisher_mlip.export.potential import KernelChoice
 from fisher_mlip.model import Checkpoint, build_graph, evaluate, load_checkpoint
 from fisher_mlip.model.checkpoint import network_in

@@ -27,7 +27,7 @@ from fisher_mlip.data.checks import check_structures
 from fisher_mlip.data.frames import Frame, Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
-from fisher_mlip.export.certification import compiled_hash, content_hash
+from fisher_mlip.export.certification import content_hash
 from fisher_mlip.export.recast import recast
 from fisher_mlip.model import Checkpoint
 
@@ -127,7 +127,6 @@ def certify(
         passed=all(row.verdict is not Verdict.FAILED for row in rows),
         weights_hash=artefact.manifest.weights_hash,
         content_hash=content_hash(artefact.path),
-        compiled_hash=compiled_hash(artefact) if found.kernel == "compiled" else "",
         dtype=artefact.manifest.dtype,
         cpu=cpu_name(),
         precision=subject.engine.properties.get("Precision", ""),
@@ -153,7 +152,6 @@ def subject_of(
     is_double = artefact.manifest.dtype == "float64"
     twin = recast(artefact, "float32" if is_double else "float64", folder)
     engine = Engine(artefact, platform=platform, route=route)
-    # The twin has no compiled kernel; what it tests is the function, not the route.
     other = Engine(twin, platform=platform, route=route)
     elements = artefact.manifest.elements
     return Subject(
@@ -229,7 +227,7 @@ def _cells(subject: Subject, tried: dict[str, Frame], extent: Extent, seed: int)
             TOLERANCES["float64"],
         )
     if dtype == "float32":
-        # Of a compiled kernel this is the only row on its own stress; the twin has none.
+        # Of a fused kernel this is the only row on its own stress; the twin has none.
         own = subject.artefact
         yield from virial_rows(
             engine, lambda frame: strain_derivative(own, frame), crystal, "crystal", allowed

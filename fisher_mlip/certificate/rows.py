@@ -54,7 +54,6 @@ class Certificate(Config):
         passed: whether no row failed.
         weights_hash: of the artefact's weights, as in its manifest.
         content_hash: SHA-256 over all of `model.pt` but its manifest.
-        compiled_hash: SHA-256 of `model.pt2`, where that kernel was measured; else empty.
         dtype: of the network.
         cpu: the processor's own name.
         precision: of the platform, where it has several.
@@ -70,7 +69,6 @@ class Certificate(Config):
     passed: bool
     weights_hash: str
     content_hash: str
-    compiled_hash: str = ""
     dtype: DtypeName
     cpu: str
     precision: str = ""

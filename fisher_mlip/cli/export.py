@@ -13,7 +13,7 @@ from fisher_mlip.cli.options import Precision, refuse_given
 from fisher_mlip.products import sibling
 
 _OF_LAMMPS = ("system", "molecules", "temperature")
-_OF_OPENMM = ("level", "platform", "compiled")
+_OF_OPENMM = ("level", "platform")
 
 
 class Target(StrEnum):
@@ -57,16 +57,6 @@ def export(
     platform: Annotated[
         str, typer.Option(help="OpenMM platform of the certificate: auto, Reference, CPU, CUDA.")
     ] = "auto",
-    compiled: Annotated[
-        bool,
-        typer.Option(
-            "--compile/--no-compile",
-            help="Also compile the network for this machine (model.pt2): energies and forces in "
-            "about half the time, by PythonForce and in Python. Takes a C++ compiler and one to "
-            "five minutes of a core, most with a large head; a model whose compiled forces are not "
-            "its own goes without.",
-        ),
-    ] = True,
     system: Annotated[
         str | None,
         typer.Option(
@@ -112,7 +102,7 @@ def export(
     )
     if target is Target.TORCHFORCE:
         refuse_given(context, _OF_LAMMPS, "is for the targets lammps and mliap")
-        export_for_openmm(asked, platform=platform, level=level, compiled=compiled)
+        export_for_openmm(asked, platform=platform, level=level)
         return
     refuse_given(context, _OF_OPENMM, "is for the target torchforce")
     export_for_lammps(asked, system=system, molecules=molecules, temperature=temperature)

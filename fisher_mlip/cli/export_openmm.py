@@ -38,17 +38,16 @@ class Asked:
     overwrite: bool
 
 
-def export_for_openmm(asked: Asked, *, platform: str, level: Level, compiled: bool) -> None:
-    """Write the artefact of TorchForce, its compiled kernel and its certificate."""
+def export_for_openmm(asked: Asked, *, platform: str, level: Level) -> None:
+    """Write the artefact of OpenMM and its certificate."""
     from fisher_mlip.export import parity as sameness
     from fisher_mlip.export.artefact import write_artefact
-    from fisher_mlip.export.trial import compile_apart
+    from fisher_mlip.export.fusing import why_not_fused
     from fisher_mlip.model.checkpoint import load_checkpoint
     from fisher_mlip.products import sha256_of_file, whole_folder, write_summary
 
     checkpoint, frames, seed = asked.checkpoint, asked.frames, asked.seed
     loaded = load_checkpoint(checkpoint)
-    of_compiled, why_not = None, "not asked for"
     own = usable_frames(frames)
     checked = [*sameness.probe_frames(loaded.config.elements, seed), *own]
     with whole_folder(
@@ -58,9 +57,10 @@ def export_for_openmm(asked: Asked, *, platform: str, level: Level, compiled: bo
         artefact = write_artefact(partial, loaded, asked.dtype)
         parity = sameness.compare(artefact, loaded, checked)
         sameness.require_parity(parity)
-        if compiled:
-            progress_console.print("compiling: some minutes; --no-compile leaves it out")
-            of_compiled, why_not = compile_apart(artefact, checkpoint, frames, seed)
+        of_fused, why_not = None, why_not_fused(artefact.manifest)
+        if not why_not:
+            of_fused = sameness.compare(artefact, loaded, checked, "fused")
+            sameness.require_parity(of_fused)
         if asked.certify:
             progress_console.print("certificate: what comes out of OpenMM")
             artefact = with_certificate(
@@ -72,13 +72,13 @@ def export_for_openmm(asked: Asked, *, platform: str, level: Level, compiled: bo
             "model_sha256": sha256_of_file(artefact.path),
             "dtype": artefact.manifest.dtype,
             "parity": asdict(parity),
-            "compiled": asdict(of_compiled) if of_compiled else None,
-            "why_not_compiled": why_not,
+            "fused": asdict(of_fused) if of_fused else None,
+            "why_not_fused": why_not,
             "certificate": artefact.manifest.certificate_hash or None,
         }
         write_summary(partial, summary)
         names = sorted(path.name for path in partial.iterdir())
-    _print_parity(parity, of_compiled, why_not, artefact.manifest.dtype)
+    _print_parity(parity, of_fused, why_not, artefact.manifest.dtype)
     wrote(*(asked.folder / name for name in names))
 
 
@@ -95,13 +95,13 @@ def usable_frames(path: Path | None) -> "list[Frame]":
 
 
 def _print_parity(
-    parity: "Parity", of_compiled: "Parity | None", why_not: str, dtype: DtypeName
+    parity: "Parity", of_fused: "Parity | None", why_not: str, dtype: DtypeName
 ) -> None:
     console.print(
         f"parity on {parity.frames} frames: forces within {parity.force_difference:.1e} eV/Å, "
         f"energies within {parity.energy_difference_per_atom:.1e} eV/atom ({dtype})"
     )
-    if of_compiled is not None:
-        console.print(f"compiled: forces within {of_compiled.force_difference:.1e} eV/Å")
+    if of_fused is not None:
+        console.print(f"fused operators: forces within {of_fused.force_difference:.1e} eV/Å")
     else:
-        console.print(f"no compiled kernel: {why_not}", markup=False)
+        console.print(f"no fused operators: {why_not}", markup=False)

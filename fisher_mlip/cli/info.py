@@ -156,7 +156,7 @@ def _describe_lammps_artefact(path: Path) -> Facts:
 def _describe_openmm_artefact(path: Path) -> Facts:
     from fisher_mlip.certificate.binding import told_of
     from fisher_mlip.export import Artefact, read_manifest
-    from fisher_mlip.export.compiling import why_not_compiled
+    from fisher_mlip.export.fusing import why_not_fused
 
     found = read_manifest(path)
     manifest = found.model_dump()
@@ -164,7 +164,7 @@ def _describe_openmm_artefact(path: Path) -> Facts:
         "kind": "artefact",
         "certificate": told_of(Artefact(path, found)).removeprefix("came with: "),
         **manifest,
-        "compiled": why_not_compiled(path.parent, found) or "yes, for this machine",
+        "fused": why_not_fused(found, build=False) or "yes, on this machine",
         "elements": _symbols(manifest["elements"]),
         "reference_energies": _by_symbol(manifest["reference_energies"]),
     }

@@ -15,7 +15,6 @@ Facts = dict[str, Any]
 _SCALES = {"energy_scale", "message_scale"}
 # What only a person, or OpenMM, can look into.
 OPAQUE = {
-    ".pt2": "compiled kernel of an artefact",
     ".png": "picture",
     ".html": "report: open it in a browser",
     ".chk": "OpenMM's binary checkpoint of a run: `simulate --resume` goes on from it",

@@ -112,7 +112,7 @@ def simulate(
         str | None,
         typer.Option(
             help="How OpenMM calls the model: torchforce, python (PythonForce), or auto: python "
-            "where the model has a compiled kernel for this machine. Default: auto."
+            "where the fused operators serve the model. Default: auto."
         ),
     ] = None,
     platform: Annotated[

@@ -11,8 +11,12 @@ import torch
 from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import IntArray
 from fisher_mlip.errors import InputError
+from fisher_mlip.export.fusing import fused_script, why_not_fused
+from fisher_mlip.export.kernel import KernelName
 from fisher_mlip.export.manifest import (
     FORMAT,
+    FUSED_NAME,
+    LAMMPS_FORMAT,
     MANIFEST_NAME,
     MODEL_NAMES,
     Manifest,
@@ -21,7 +25,8 @@ from fisher_mlip.export.manifest import (
     read_manifest,
 )
 from fisher_mlip.export.openmm_module import OpenMMModule
-from fisher_mlip.export.torchscript import load_script, save_script
+from fisher_mlip.export.torchscript import load_script, save_script, scripted
+from fisher_mlip.fused.network import FusedNetwork
 from fisher_mlip.model.checkpoint import Checkpoint, network_in
 from fisher_mlip.model.graph import species_of
 from fisher_mlip.model.network import EquivariantNetwork
@@ -44,6 +49,7 @@ class Artefact:
         molecules: IntArray | None = None,
         atoms: IntArray | None = None,
         rebuild_file: Path | None = None,
+        kernel: KernelName = "torchscript",
     ) -> torch.jit.ScriptModule:
         """Return a fresh script for these atoms, ready for TorchForce.
 
@@ -57,6 +63,7 @@ class Artefact:
                 those hold others too.
             rebuild_file: a file of one int64 in which the rebuilds of the neighbor list of all
                 copies of the script are counted.
+            kernel: `fused` only where `why_not_fused` has nothing against it.
 
         Raises:
             InputError: no atoms, an element that the model has not seen, or a skin that is not
@@ -69,7 +76,9 @@ class Artefact:
         if periodic and molecules is not None:
             raise InputError("independent molecules have no periodic images: use one or the other")
         species = torch.from_numpy(species_of(np.asarray(atomic_numbers), self.manifest.elements))
-        module = load_script(self.path)
+        module = (
+            fused_script(self.path, self.manifest) if kernel == "fused" else load_script(self.path)
+        )
         module.species = species
         module.periodic = periodic
         module.skin = float(skin)
@@ -132,6 +141,8 @@ def write_scripted(
 ) -> Path:
     """Script a checkpoint's network inside a module, and write it with its manifest.
 
+    A model for LAMMPS, which has no Python to make it, holds its twin over the fused operators.
+
     Args:
         folder: an existing folder.
         checkpoint: the model; it is not changed.
@@ -148,7 +159,10 @@ def write_scripted(
     manifest = make_manifest(checkpoint.config, chosen, weights_hash(network), kind)
     text = manifest.model_dump_json(indent=2)
     path = folder / MODEL_NAMES[kind]
-    save_script(module_of(network).eval(), path, {MANIFEST_NAME: text})
+    extra: dict[str, str | bytes] = {MANIFEST_NAME: text}
+    if kind == LAMMPS_FORMAT and not why_not_fused(manifest):
+        extra[FUSED_NAME] = scripted(module_of(FusedNetwork(network)).eval())
+    save_script(module_of(network).eval(), path, extra)
     write_text(folder / MANIFEST_NAME, text + "\n")
     return path
 

@@ -22,7 +22,7 @@ class FisherCalculator(Calculator):
 
     Args:
         model: `model.pt`, the folder that holds it, or the loaded artefact.
-        kernel: `compiled` (model.pt2), `torchscript`, or `auto`: compiled where it fits.
+        kernel: `fused`, `torchscript`, or `auto`: fused where that can be.
         skin: Å added to the cutoff of the neighbor list, which is kept while atoms move less.
         total_energies: add the isolated atoms' E0s, as a quantum-chemistry code has them; the
             engines never do, since a large box would have no digits left.

@@ -14,7 +14,6 @@ from typing import Any
 from fisher_mlip.config import parse_config
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact
-from fisher_mlip.export.compiling import COMPILED_NAME
 from fisher_mlip.export.manifest import (
     CERTIFICATE_NAME,
     MANIFEST_NAME,
@@ -22,7 +21,7 @@ from fisher_mlip.export.manifest import (
     Manifest,
     is_manifest,
 )
-from fisher_mlip.products import read_json, sha256_of_file, write_bytes, write_text
+from fisher_mlip.products import read_json, write_bytes, write_text
 
 # torch starts every part of an archive at a multiple of this, and marks the filling like this.
 _ALIGNMENT = 64
@@ -39,7 +38,7 @@ class PresentConditions:
 
     Attributes:
         device: `cpu`, or the name of the GPU.
-        kernel: `torchscript` or `compiled`.
+        kernel: `torchscript` or `fused`.
         torch: version.
         platform: of OpenMM.
     """
@@ -82,12 +81,6 @@ def content_hash(model: Path) -> str:
     return digest.hexdigest()
 
 
-def compiled_hash(artefact: Artefact) -> str:
-    """Return the SHA-256 of the compiled kernel beside an artefact, "" if there is none."""
-    path = artefact.path.parent / COMPILED_NAME
-    return sha256_of_file(path) if path.is_file() else ""
-
-
 def bind_certificate(artefact: Artefact, text: str, conditions: CertifiedConditions) -> Artefact:
     """Write `certificate.json` beside the model and its hash into both copies of the manifest.
 
@@ -115,8 +108,8 @@ def check_binding(artefact: Artefact) -> None:
     """Refuse a certificate that is not the one that the artefact was given, or of other content.
 
     Raises:
-        InputError: `certificate.json` was changed, or model, compiled kernel or the copy of the
-            manifest were.
+        InputError: `certificate.json` was changed, or model or the copy of the manifest
+            were.
     """
     _check_manifest_copy(artefact)
     path = artefact.path.parent / CERTIFICATE_NAME
@@ -157,17 +150,13 @@ def _check_manifest_copy(artefact: Artefact) -> None:
 
 
 def _check_content(artefact: Artefact, certificate: dict[str, Any]) -> None:
-    """Refuse weights, code or a compiled kernel other than those that were certified."""
-    found = {"content_hash": content_hash(artefact.path), "compiled_hash": compiled_hash(artefact)}
-    names = {"content_hash": artefact.path.name, "compiled_hash": COMPILED_NAME}
-    for key, there in found.items():
-        expected = certificate[key]
-        # Without its compiled kernel a model is no other one.
-        if expected and there and there != expected:
-            raise InputError(
-                f"the certificate of '{artefact.path}' is of another {names[key]}: expected "
-                f"{expected[:12]}..., found {there[:12]}..."
-            )
+    """Refuse weights or code other than those that were certified."""
+    expected, found = certificate["content_hash"], content_hash(artefact.path)
+    if expected != found:
+        raise InputError(
+            f"the certificate of '{artefact.path}' is of another {artefact.path.name}: expected "
+            f"{expected[:12]}..., found {found[:12]}..."
+        )
 
 
 def certification_note(artefact: Artefact, present: PresentConditions) -> str | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fisher_mlip.export.torchscript import unoptimized
 
-KernelName = Literal["torchscript", "compiled"]
+KernelName = Literal["torchscript", "fused"]
 
 
 class Kernel(Protocol):
@@ -80,38 +80,3 @@ class ScriptKernel(DifferentiatedKernel):
         """Return atomic energies and slopes, as `Kernel` says."""
         with unoptimized():
             return super().forward(species, edge_vectors, senders, receivers, head_scale)
-
-
-class PaddedKernel:
-    """A compiled kernel, which knows no batch of fewer than two atoms or two edges.
-
-    What is missing is filled up with atoms and edges that nothing comes of: they are as long as
-    two cutoffs.
-    """
-
-    def __init__(self, run: Any, cutoff: float) -> None:
-        self._run = run
-        self._cutoff = cutoff
-
-    def __call__(
-        self,
-        species: Tensor,
-        edge_vectors: Tensor,
-        senders: Tensor,
-        receivers: Tensor,
-        head_scale: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Return atomic energies and slopes, as `Kernel` says."""
-        n_atoms, n_edges = len(species), len(senders)
-        missing = max(0, 2 - n_edges)
-        if n_atoms < 2:
-            species = torch.cat([species, torch.zeros(2 - n_atoms, dtype=torch.long)])
-        if missing:
-            far = torch.full((missing, 3), 2.0 * self._cutoff, dtype=torch.float64)
-            none = torch.zeros(missing, dtype=torch.long)
-            edge_vectors = torch.cat([edge_vectors.detach(), far])
-            senders, receivers = torch.cat([senders, none]), torch.cat([receivers, none])
-        inputs = [species, edge_vectors.detach(), senders, receivers, head_scale]
-        with torch.no_grad():
-            energies, slopes = self._run([value.contiguous() for value in inputs])
-        return energies[:n_atoms], slopes[:n_edges]

@@ -7,11 +7,12 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from fisher_mlip.config import Config, DtypeName, HeadConfig, parse_config
+from fisher_mlip.config import Config, DtypeName, HeadConfig, ModelConfig, parse_config
 from fisher_mlip.errors import InputError
 from fisher_mlip.model.checkpoint import CheckpointConfig
 
 MODEL_NAME = "model.pt"
+FUSED_NAME = "fused.pt"  # inside a model for LAMMPS: the same over the fused operators
 MANIFEST_NAME = "manifest.json"
 CERTIFICATE_NAME = "certificate.json"
 LAMMPS_MODEL_NAME = "model.lmp.pt"
@@ -62,6 +63,7 @@ class Manifest(Config):
         units: of the interface.
         reference_energies: E0 in eV by atomic number; the artefact returns E - sum(E0).
         data_hash: of the training frames.
+        model: the network's hyperparameters; None in artefacts from before the key.
         head: the linear space of the Fisher head.
         sampled_heads: deviations of the head that tell the uncertainty; 0 for none.
         weights_hash: SHA-256 over the network's weights.
@@ -80,6 +82,7 @@ class Manifest(Config):
     units: dict[str, str]
     reference_energies: dict[int, float]
     data_hash: str
+    model: ModelConfig | None = None
     head: HeadConfig = HeadConfig()
     sampled_heads: int = 0
     weights_hash: str
@@ -108,6 +111,7 @@ def make_manifest(
         units=UNITS_OF[kind],
         reference_energies=config.reference_energies,
         data_hash=config.data_hash,
+        model=config.model,
         head=config.head,
         sampled_heads=config.sampled_heads,
         weights_hash=weights_hash,

@@ -102,6 +102,10 @@ class OpenMMModule(torch.nn.Module):
             x: (n_atoms, 3), Å, float64, of the model's atoms.
             box: (3, 3), Å, float64; zero without boundaries.
         """
+        return self.plain_near_pairs(x, box)
+
+    def plain_near_pairs(self, x: Tensor, box: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `near_pairs` does, by plain operations, differentiable in the box too."""
         if not self.independent:
             self.update_list(x.detach(), box.detach())
         shifts = shift_vectors(self.cell_shifts, box)

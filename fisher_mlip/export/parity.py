@@ -11,7 +11,6 @@ from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact
-from fisher_mlip.export.compiling import CompilingError, add_compiled, remove_compiled
 from fisher_mlip.export.kernel import KernelName
 from fisher_mlip.export.potential import ArtefactPotential
 from fisher_mlip.model.checkpoint import Checkpoint, network_in
@@ -63,10 +62,10 @@ def artefact_forces(artefact: Artefact, frame: Frame) -> tuple[float, FloatArray
     return float(energy.detach()) / KJ_PER_MOL_PER_EV, forces
 
 
-def compiled_forces(artefact: Artefact, frame: Frame) -> tuple[float, FloatArray]:
-    """Return the energy (eV, relative to isolated atoms) and forces (eV/Å) compiled."""
+def fused_forces(artefact: Artefact, frame: Frame) -> tuple[float, FloatArray]:
+    """Return the energy (eV, relative to isolated atoms) and forces (eV/Å) by fused operators."""
     potential = ArtefactPotential(
-        artefact, frame.atomic_numbers, periodic=frame.is_periodic, kernel="compiled"
+        artefact, frame.atomic_numbers, periodic=frame.is_periodic, kernel="fused"
     )
     return potential.energy_and_forces(frame.positions, frame.cell if frame.is_periodic else None)
 
@@ -78,7 +77,7 @@ def compare(
     kernel: KernelName = "torchscript",
 ) -> Parity:
     """Return the differences between an artefact and the checkpoint it was made from."""
-    of_kernel = artefact_forces if kernel == "torchscript" else compiled_forces
+    of_kernel = artefact_forces if kernel == "torchscript" else fused_forces
     return differences(partial(of_kernel, artefact), checkpoint, artefact.manifest.dtype, frames)
 
 
@@ -109,31 +108,6 @@ def differences(
         energy = float(np.max([energy, difference]))
         largest = float(np.max([largest, np.abs(expected).max()]))
     return Parity(len(frames), force, energy, largest, FORCE_TOLERANCE[dtype])
-
-
-def add_compiled_if_same(
-    artefact: Artefact, checkpoint: Checkpoint, frames: Sequence[Frame]
-) -> tuple[Parity | None, str]:
-    """Compile an artefact's kernel, and keep it only if it is the model.
-
-    Args:
-        artefact: as written by `write_artefact`.
-        checkpoint: that it was made from.
-        frames: that the compiled kernel is compared on.
-
-    Returns:
-        the differences, and ""; or None, and in words why there is no compiled kernel.
-    """
-    try:
-        add_compiled(artefact, checkpoint)
-        parity = compare(artefact, checkpoint, frames, "compiled")
-    except (CompilingError, InputError) as failure:
-        remove_compiled(artefact.path.parent)
-        return None, str(failure)
-    if parity.holds:
-        return parity, ""
-    remove_compiled(artefact.path.parent)
-    return None, f"compiled, its forces are off by {parity.force_difference:.3g} eV/Å"
 
 
 def require_parity(parity: Parity) -> None:

@@ -10,11 +10,11 @@ from torch import Tensor
 from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact, load_artefact
-from fisher_mlip.export.compiling import load_compiled, why_not_compiled
-from fisher_mlip.export.kernel import Kernel, KernelName, ScriptKernel
+from fisher_mlip.export.fusing import why_not_fused
+from fisher_mlip.export.kernel import KernelName, ScriptKernel
 from fisher_mlip.export.torchscript import unoptimized
 
-KernelChoice = Literal["auto", "torchscript", "compiled"]
+KernelChoice = Literal["auto", "torchscript", "fused"]
 
 LARGEST_BOX = 1e6  # Å
 
@@ -29,8 +29,8 @@ class ArtefactPotential:
         model: `model.pt`, the folder that holds it, or the loaded artefact.
         atomic_numbers: (n_atoms,).
         periodic: whether a cell will come with the positions.
-        kernel: `compiled` (model.pt2, about twice as fast), `torchscript` (model.pt), or `auto`:
-            compiled where there is one that fits this machine.
+        kernel: `fused` (our C++ operators, some ten times as fast; compiled once for a machine),
+            `torchscript` (model.pt as it is), or `auto`: fused where that can be.
         skin: Å added to the cutoff of the neighbor list.
         molecules: (n_atoms,), index of each atom's molecule; when given, only atoms of one
             molecule interact.
@@ -42,7 +42,7 @@ class ArtefactPotential:
 
     Raises:
         InputError: an element that the model has not seen, a skin that is not positive, or a
-            compiled kernel that was asked for and is not there or does not fit.
+            fused kernel that was asked for and cannot be.
     """
 
     def __init__(
@@ -58,14 +58,15 @@ class ArtefactPotential:
         self.artefact = model if isinstance(model, Artefact) else load_artefact(Path(model))
         self.periodic = periodic
         self.head_scale = 1.0
-        self._module = self.artefact.bind(
-            np.asarray(atomic_numbers), periodic=periodic, skin=skin, molecules=molecules
-        )
         self.kernel, self.reason = choose_kernel(self.artefact, kernel)
-        self._network = ScriptKernel(self._module.network)
-        self._run: Kernel = self._network
-        if self.kernel == "compiled":
-            self._run = load_compiled(self.artefact.path.parent, self.artefact.manifest.cutoff)
+        self._module = self.artefact.bind(
+            np.asarray(atomic_numbers),
+            periodic=periodic,
+            skin=skin,
+            molecules=molecules,
+            kernel=self.kernel,
+        )
+        self._run = ScriptKernel(self._module.network)
 
     @property
     def n_rebuilds(self) -> int:
@@ -133,7 +134,7 @@ class ArtefactPotential:
         with torch.enable_grad(), unoptimized():
             vectors, senders, receivers = self._module.near_pairs(x, box)
             vectors = vectors.detach().requires_grad_(True)
-            near = vectors.to(self._network.dtype)
+            near = vectors.to(self._run.dtype)
             of_network = self._module.network.sampled_deviations
             totals = of_network(self._module.species, near, senders, receivers).sum(dim=0)
             square = torch.zeros(len(x), dtype=torch.float64)
@@ -180,15 +181,15 @@ def choose_kernel(artefact: Artefact, wanted: KernelChoice) -> tuple[KernelName,
     """Return which kernel of an artefact runs, and why.
 
     Raises:
-        InputError: the compiled one was asked for and is not there or does not fit.
+        InputError: the fused one was asked for and cannot be.
     """
     if wanted == "torchscript":
         return "torchscript", "TorchScript was asked for"
-    problem = why_not_compiled(artefact.path.parent, artefact.manifest)
+    problem = why_not_fused(artefact.manifest)
     if not problem:
-        return "compiled", "there is a compiled kernel that fits this machine"
-    if wanted == "compiled":
-        raise InputError(f"expected a compiled kernel that fits this machine: {problem}")
+        return "fused", "the fused operators serve this model"
+    if wanted == "fused":
+        raise InputError(f"expected a model and a machine for the fused operators: {problem}")
     return "torchscript", problem
 
 

@@ -44,16 +44,21 @@ def run_unfused() -> None:
     torch._C._jit_set_fusion_strategy([])
 
 
-def save_script(module: torch.nn.Module, path: Path, extra: Mapping[str, str]) -> None:
+def save_script(module: torch.nn.Module, path: Path, extra: Mapping[str, str | bytes]) -> None:
     """Script a module (e3nn parts included) and save it with extra text files inside."""
+    write_bytes(path, scripted(module, extra))
+
+
+def scripted(module: torch.nn.Module, extra: Mapping[str, str | bytes] | None = None) -> bytes:
+    """Return the file of a scripted module."""
     # Through memory: on a full disk torch's own writer ends the process.
     content = io.BytesIO()
     with without_deprecation():
-        torch.jit.save(script(module), content, _extra_files=dict(extra))
-    write_bytes(path, content.getvalue())
+        torch.jit.save(script(module), content, _extra_files=dict(extra or {}))
+    return content.getvalue()
 
 
-def load_script(path: Path) -> torch.jit.ScriptModule:
+def load_script(source: Path | io.BytesIO) -> torch.jit.ScriptModule:
     """Load a script onto the CPU.
 
     Raises:
@@ -61,8 +66,10 @@ def load_script(path: Path) -> torch.jit.ScriptModule:
     """
     try:
         with without_deprecation():
-            module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+            module: torch.jit.ScriptModule = torch.jit.load(
+                str(source) if isinstance(source, Path) else source, map_location="cpu"
+            )  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"torch cannot load '{path}': {reason}") from None
+        raise InputError(f"torch cannot load '{source}': {reason}") from None
     return module

@@ -171,14 +171,14 @@ class FisherMliap:
         """`EquivariantNetwork.nested_features` over one shell, with exchanges instead of others."""
         network: Any = self._script.network
         near = vectors.to(network.energy_scale.dtype)
-        edges = network.edge_functions(near)
         places = pairs.senders, pairs.receivers
+        edges = network.edge_tensors(near, *places, len(pairs.species))
         nodes = network.embedding(pairs.species)
         outputs = []
         for k, layer in enumerate(network.layers.children()):
             if k > 0:
                 nodes = GhostFeatures.apply(nodes, pairs)  # type: ignore[no-untyped-call]
-            nodes = layer(nodes, *places, *edges, network.message_scale, pairs.n_own)
+            nodes = layer(nodes, edges, network.message_scale, pairs.n_own)
             outputs.append(nodes)
         outputs.append(torch.cat([nodes, network.refine(nodes)], dim=1))
         energies: Tensor = network.read_out(outputs, pairs.species[: pairs.n_own], None)

@@ -93,15 +93,20 @@ class Interaction(torch.nn.Module):
     def forward(
         self,
         nodes: Tensor,
-        senders: Tensor,
-        receivers: Tensor,
-        harmonics: Tensor,
-        basis: Tensor,
-        envelope: Tensor,
+        edges: list[Tensor],
         message_scale: Tensor,
         n_out: int | None = None,
     ) -> Tensor:
-        """Return the new features of all atoms, or of the first `n_out`."""
+        """Return the new features of all atoms, or of the first `n_out`.
+
+        Args:
+            nodes: (n_atoms, irreps).
+            edges: senders and receivers (n_edges,), harmonics (n_edges, irreps), radial functions
+                (n_edges, n_basis), envelope (n_edges,).
+            message_scale: (), what the summed messages are multiplied by.
+            n_out: at least as many as there are receivers; all atoms when None.
+        """
+        senders, receivers, harmonics, basis, envelope = edges
         # The radial network has no bias and is multiplied by the envelope, so nothing that an
         # edge contributes survives at the cutoff.
         weights = self.radial(basis) * envelope[:, None]

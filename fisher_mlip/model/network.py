@@ -27,7 +27,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 @contextmanager
-def _plain_e3nn() -> Iterator[None]:
+def plain_e3nn() -> Iterator[None]:
     """Build e3nn's products as plain torch code.
 
     Compiled one by one they are no faster, and they re-specialize for each new batch shape;
@@ -106,21 +106,31 @@ class EquivariantNetwork(torch.nn.Module):
         self, species: Tensor, edge_vectors: Tensor, senders: Tensor, receivers: Tensor
     ) -> list[Tensor]:
         """Return the features (n_atoms, irreps) after each layer, then those that are read out."""
-        harmonics, basis, envelope = self.edge_functions(edge_vectors)
+        edges = self.edge_tensors(edge_vectors, senders, receivers, species.shape[0])
         nodes = self.embedding(species)
         outputs: list[Tensor] = []
         for layer in self.layers:
-            nodes = layer(nodes, senders, receivers, harmonics, basis, envelope, self.message_scale)
+            nodes = layer(nodes, edges, self.message_scale)
             outputs.append(nodes)
         outputs.append(torch.cat([nodes, self.refine(nodes)], dim=1))
         return outputs
 
-    def edge_functions(self, edge_vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return harmonics, radial functions and envelope of edge vectors (n_edges, 3), Å."""
+    def edge_tensors(
+        self, edge_vectors: Tensor, senders: Tensor, receivers: Tensor, n_atoms: int
+    ) -> list[Tensor]:
+        """Return what every layer asks of the edges; `Interaction.forward` says what it is.
+
+        Args: as `last_layer_features`, and
+            n_atoms: between which the edges are.
+        """
         distances = torch.sqrt((edge_vectors * edge_vectors).sum(dim=1))
         envelope = smooth_envelope(distances, self.cutoff)
         basis = bessel_basis(distances, self.cutoff, self.n_basis)
-        return self.harmonics(edge_vectors), basis, envelope
+        return [senders, receivers, self.harmonics(edge_vectors), basis, envelope]
+
+    def first_edges(self, edges: list[Tensor], n_edges: int) -> list[Tensor]:
+        """Return the tensors of the first edges; the layers need no more where they are told."""
+        return [values[:n_edges] for values in edges]
 
     def nested_features(
         self,
@@ -144,16 +154,14 @@ class EquivariantNetwork(torch.nn.Module):
         Returns:
             as `layer_features`, of the first `atoms_within[0]` atoms.
         """
-        harmonics, basis, envelope = self.edge_functions(edge_vectors)
+        edges = self.edge_tensors(edge_vectors, senders, receivers, species.shape[0])
         nodes = self.embedding(species)
         wanted = atoms_within[0]
         outputs: list[Tensor] = []
         for k, layer in enumerate(self.layers):
             shell = len(self.layers) - 1 - k
-            m = edges_within[shell]
-            edges = harmonics[:m], basis[:m], envelope[:m]
-            within = atoms_within[shell]
-            nodes = layer(nodes, senders[:m], receivers[:m], *edges, self.message_scale, within)
+            near = self.first_edges(edges, edges_within[shell])
+            nodes = layer(nodes, near, self.message_scale, atoms_within[shell])
             outputs.append(nodes[:wanted])
         outputs.append(torch.cat([nodes, self.refine(nodes)], dim=1))
         return outputs
@@ -227,6 +235,6 @@ def build_network(
     The coupling coefficients are made in float64 and rounded once: made in float32, a float64
     model would be equivariant to seven digits only.
     """
-    with default_dtype(torch.float64), _plain_e3nn():
+    with default_dtype(torch.float64), plain_e3nn():
         network = EquivariantNetwork(config, elements)
     return network.to(dtype)

@@ -56,8 +56,12 @@ class ScreenedRepulsion(torch.nn.Module):
             senders: (n_edges,).
             receivers: (n_edges,).
         """
-        i, j = species[receivers], species[senders]
-        distances = torch.sqrt(edge_vectors.double().square().sum(dim=1))
+        # Beyond the largest core there are most of the edges, and nothing.
+        reach = float(self.outer.max())
+        close = (edge_vectors.detach().square().sum(dim=1) < reach * reach).nonzero()[:, 0]
+        receivers = receivers[close]
+        i, j = species[receivers], species[senders[close]]
+        distances = torch.sqrt(edge_vectors[close].double().square().sum(dim=1))
         coulomb = self.strength[i, j].double() / distances
         screening = universal_screening(distances / self.length[i, j].double())
         pairs = coulomb * screening * core_switch(distances / self.outer[i, j].double())

@@ -133,7 +133,7 @@ def _start(
     simulation = build_simulation(molecular, artefact, config, config.seed, step=0)
     set_start(simulation, molecular, config)
     choose_threads(simulation)
-    # A resume takes the same route, whatever has become of the compiled kernel meanwhile.
+    # A resume takes the same route, whatever has become of the compiler meanwhile.
     config = config.model_copy(update={"route": simulation.potential.route})
     segments = [Segment(file=folder.segment(1).name, first_step=0)]
     with whole_folder(folder.path, overwrite=overwrite) as partial:

@@ -9,8 +9,11 @@
 #include <torch/cuda.h>
 #include <torch/script.h>
 
+#include <dlfcn.h>
+
 #include <fstream>
 #include <limits>
+#include <sstream>
 #include <stdexcept>
 
 #ifdef __GLIBC__
@@ -22,6 +25,15 @@ namespace fisher_mlip {
 namespace {
 
 constexpr const char *MANIFEST = "manifest.json";
+constexpr const char *FUSED = "fused.pt";
+
+// The operators that a fused script is made of register themselves when their library is loaded.
+std::string load_operators()
+{
+  if (dlopen(FISHER_MLIP_OPERATORS, RTLD_NOW | RTLD_LOCAL)) return "";
+  const char *reason = dlerror();
+  return std::string("the fused operators are not there: ") + (reason ? reason : "?");
+}
 
 torch::Device device_for(const std::string &name, int local_rank)
 {
@@ -77,11 +89,12 @@ struct Model::Torch {
   }
 };
 
-Model::Model(const std::string &path, const std::string &device, int local_rank) :
+Model::Model(const std::string &path, const std::string &device, const std::string &wanted,
+             int local_rank) :
     device_name(device), torch(new Torch)
 {
   if (!std::ifstream(path).good()) throw std::runtime_error("there is no file '" + path + "'");
-  std::unordered_map<std::string, std::string> extra{{MANIFEST, ""}};
+  std::unordered_map<std::string, std::string> extra{{MANIFEST, ""}, {FUSED, ""}};
   torch->device = device_for(device, local_rank);
   try {
     torch->script = torch::jit::load(path, torch->device, extra);
@@ -92,10 +105,30 @@ Model::Model(const std::string &path, const std::string &device, int local_rank)
     throw cannot_load(path, failure.what());
   }
   read_manifest(path, extra[MANIFEST]);
+  choose_kernel(path, wanted, extra[FUSED]);
   if (torch->device.is_cuda()) device_name = torch->device.str();
 }
 
 Model::~Model() = default;
+
+void Model::choose_kernel(const std::string &path, const std::string &wanted,
+                          const std::string &fused)
+{
+  kernel = "torchscript";
+  if (wanted == "torchscript") return;
+  if (torch->device.is_cuda()) why_not_fused = "the fused operators are not for GPUs";
+  else if (fused.empty()) why_not_fused = "the model was exported without: export it again";
+  else why_not_fused = load_operators();
+  if (!why_not_fused.empty()) {
+    if (wanted == "fused")
+      throw std::runtime_error("'kernel fused' cannot be with '" + path + "': " + why_not_fused);
+    return;
+  }
+  std::istringstream content(fused);
+  torch->script = torch::jit::load(content, torch->device);
+  torch->script.eval();
+  kernel = "fused";
+}
 
 void Model::read_manifest(const std::string &path, const std::string &text)
 {

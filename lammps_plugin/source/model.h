@@ -14,8 +14,10 @@ class Shells;
 class Model {
  public:
   // Load a script with its manifest onto "cpu" or "cuda" (with the rank's place on its node).
+  // The kernel is "fused", "torchscript", or "auto": fused where that can be.
   // Throws std::runtime_error with one sentence.
-  Model(const std::string &path, const std::string &device, int local_rank);
+  Model(const std::string &path, const std::string &device, const std::string &kernel,
+        int local_rank);
   ~Model();
 
   // Energies (eV) of the own atoms and slopes (n_edges, 3) (eV/Å) of their sum along the edges.
@@ -32,12 +34,15 @@ class Model {
   std::string dtype;
   std::string weights_hash;         // the first letters of it
   std::string device_name;
+  std::string kernel;               // which runs
+  std::string why_not_fused;        // empty where it is fused, or was not asked for
   std::vector<int> elements;        // atomic numbers, ascending
 
  private:
   struct Torch;
   std::unique_ptr<Torch> torch;
 
+  void choose_kernel(const std::string &path, const std::string &wanted, const std::string &fused);
   void read_manifest(const std::string &path, const std::string &text);
 };
 

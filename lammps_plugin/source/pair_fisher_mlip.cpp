@@ -46,7 +46,7 @@ int rank_on_node(MPI_Comm world)
 }    // namespace
 
 PairFisherMlip::PairFisherMlip(LAMMPS *lmp) :
-    Pair(lmp), device("cpu"), threads(0), energy_unit(1.0), uncertainty_flag(0),
+    Pair(lmp), device("cpu"), kernel("auto"), threads(0), energy_unit(1.0), uncertainty_flag(0),
     has_uncertainty(false)
 {
   single_enable = 0;
@@ -79,7 +79,7 @@ void PairFisherMlip::allocate()
   std::fill_n(&cutghost[0][0], n * n, 0.0);
 }
 
-// pair_style fisher_mlip [device cpu|cuda] [threads N]
+// pair_style fisher_mlip [device cpu|cuda] [threads N] [kernel auto|fused|torchscript]
 void PairFisherMlip::settings(int narg, char **arg)
 {
   for (int i = 0; i < narg; i += 2) {
@@ -94,8 +94,14 @@ void PairFisherMlip::settings(int narg, char **arg)
       threads = utils::inumeric(FLERR, value, false, lmp);
       if (threads < 1)
         error->all(FLERR, "pair_style fisher_mlip: expected threads of 1 or more, found {}", value);
+    } else if (key == "kernel") {
+      if (value != "auto" && value != "fused" && value != "torchscript")
+        error->all(FLERR, "pair_style fisher_mlip: expected kernel auto, fused or torchscript, "
+                   "found '{}'", value);
+      kernel = value;
     } else {
-      error->all(FLERR, "pair_style fisher_mlip: expected device or threads, found '{}'", key);
+      error->all(FLERR, "pair_style fisher_mlip: expected device, threads or kernel, found '{}'",
+                 key);
     }
   }
   const std::string units = update->unit_style;
@@ -120,8 +126,10 @@ void PairFisherMlip::coeff(int narg, char **arg)
   set_pairs();
   if (comm->me == 0)
     utils::logmesg(lmp, "fisher_mlip: '{}', cutoff {} Å, {} layers, {}, {}, threads per rank {}, "
-                   "weights {}\n", arg[2], model->cutoff, model->n_layers, model->dtype,
-                   model->device_name, fisher_mlip::get_threads(), model->weights_hash);
+                   "kernel {}{}, weights {}\n", arg[2], model->cutoff, model->n_layers,
+                   model->dtype, model->device_name, fisher_mlip::get_threads(), model->kernel,
+                   model->why_not_fused.empty() ? "" : " (" + model->why_not_fused + ")",
+                   model->weights_hash);
 }
 
 // A rank that fails alone, for want of a GPU or of the file on its node, would leave the others
@@ -132,7 +140,7 @@ std::unique_ptr<fisher_mlip::Model> PairFisherMlip::load_model(const std::string
   std::string failure;
   const int local_rank = rank_on_node(world);
   try {
-    given = std::make_unique<fisher_mlip::Model>(path, device, local_rank);
+    given = std::make_unique<fisher_mlip::Model>(path, device, kernel, local_rank);
   } catch (const std::exception &thrown) {
     failure = thrown.what();
   }

@@ -59,7 +59,7 @@ class PairFisherMlip : public Pair {
   std::vector<int> species_of_atom;
   std::vector<int> first_image;        // by atom
   std::vector<double> energies, slopes;
-  std::string device;
+  std::string device, kernel;
   int threads;              // 0: OMP_NUM_THREADS, or 1
   double energy_unit;       // eV in the input's units
 

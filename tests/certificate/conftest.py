@@ -30,7 +30,6 @@ def certified(checkpoint_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     words = [
         "export",
         str(checkpoint_folder),
-        "--no-compile",
         "--platform",
         "Reference",
         "-o",

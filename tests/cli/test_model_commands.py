@@ -39,13 +39,15 @@ def test_finetune_then_export(tmp_path: Path, checkpoint: Path, data: Path) -> N
     assert {row["ridge"] for row in summary["heads"][0]["path"]} == set(RIDGES)
     assert (tmp_path / "head" / "ridge_path.png").stat().st_size > 1000
 
-    without = ("--no-certify", "--no-compile")
+    without = ("--no-certify",)
     code, output = run(
         "export", tmp_path / "head", "--frames", data, *without, "-o", tmp_path / "out"
     )
     assert code == 0, output
-    assert "no compiled kernel: not asked for" in output
-    parity = json.loads((tmp_path / "out" / "summary.json").read_text())["parity"]
+    assert "fused operators: forces within" in output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert 0.0 < summary["fused"]["force_difference"] < 1e-8
+    parity = summary["parity"]
     assert parity["frames"] == 3 + 12
     assert parity["force_difference"] < 1e-8
     assert f"wrote {tmp_path / 'out' / 'model.pt'}" in output

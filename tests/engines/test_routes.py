@@ -14,6 +14,7 @@ from openmm import app, unit
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
+from fisher_mlip.export.kernel import KernelName
 from fisher_mlip.export.parity import FORCE_TOLERANCE, probe_frames
 from fisher_mlip.model import Checkpoint, build_graph, evaluate
 from fisher_mlip.model.checkpoint import network_in
@@ -87,33 +88,37 @@ def frames() -> Sequence[Frame]:
     return [*probe_frames([1, 6, 8]), SMALL_BOX]
 
 
+@pytest.mark.parametrize("kernel", ["torchscript", "fused"])
 @pytest.mark.parametrize("platform", ["Reference", "CPU"])
 @pytest.mark.parametrize("kind", range(4), ids=["open", "triclinic", "unwrapped", "small-box"])
 def test_forces_are_the_eager_models(
-    compiled: Artefact, checkpoint: Checkpoint, route: Route, platform: str, kind: int
+    fused: Artefact,
+    checkpoint: Checkpoint,
+    route: Route,
+    kernel: KernelName,
+    platform: str,
+    kind: int,
 ) -> None:
     frame = frames()[kind]
-    built = make_force(compiled, topology_of(frame), route=route)
-    assert (built.route, built.kernel) == {
-        "torchforce": ("torchforce", "torchscript"),
-        "python": ("python", "compiled"),
-    }[route]
+    built = make_force(fused, topology_of(frame), route=route, kernel=kernel)
+    assert (built.route, built.kernel) == (route, kernel)
     found = read(context_of(built, frame, platform))
-    expected = eager(checkpoint, compiled, frame)
-    tolerance = FORCE_TOLERANCE[compiled.manifest.dtype]
+    expected = eager(checkpoint, fused, frame)
+    tolerance = FORCE_TOLERANCE[fused.manifest.dtype]
     check_same(found, expected, tolerance)
     with pytest.raises(AssertionError):
         check_same((found[0], 1.01 * found[1]), expected, tolerance)
 
 
-def test_python_route_runs_the_script_where_nothing_is_compiled(
-    artefact: Artefact, checkpoint: Checkpoint
+def test_python_route_runs_the_script_where_there_are_no_operators(
+    artefact: Artefact, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fisher_mlip.export.potential.why_not_fused", lambda _: "no compiler")
     frame = frames()[1]
     built = make_force(artefact, topology_of(frame), route="python")
     assert built.kernel == "torchscript"
     assert built.name == "PythonForce (torchscript)"
-    assert "no compiled kernel" in built.reason
+    assert "no compiler" in built.reason
     check_same(read(context_of(built, frame)), eager(checkpoint, artefact, frame), 1e-9)
 
 
@@ -197,10 +202,10 @@ def bits_after_histories(
     return found
 
 
-def test_numbers_do_not_depend_on_the_lists_history(compiled: Artefact, route: Route) -> None:
+def test_numbers_do_not_depend_on_the_lists_history(fused: Artefact, route: Route) -> None:
     frame = frames()[2]
     topology = topology_of(frame)
-    found = bits_after_histories(lambda: make_force(compiled, topology, route=route), frame)
+    found = bits_after_histories(lambda: make_force(fused, topology, route=route), frame)
     assert len(set(found)) == 1, [energy for energy, _ in found]
 
 
@@ -321,18 +326,19 @@ def test_a_system_with_a_python_force_is_not_serialized_in_words(artefact: Artef
         openmm.XmlSerializer.serialize(context.getSystem())
 
 
-def test_auto_takes_what_is_there(
-    artefact: Artefact, compiled: Artefact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert choose_route(compiled, "auto", on_gpu=False)[:2] == ("python", "compiled")
-    assert choose_route(compiled, "auto", on_gpu=True)[:2] == ("torchforce", "torchscript")
-    assert choose_route(artefact, "auto", on_gpu=False)[:2] == ("torchforce", "torchscript")
+def test_auto_takes_what_is_there(fused: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_route(fused, "auto", on_gpu=False)[:2] == ("python", "fused")
+    assert choose_route(fused, "auto", on_gpu=True)[:2] == ("torchforce", "torchscript")
+    asked = choose_route(fused, "torchforce", "torchscript", on_gpu=False)
+    assert asked[:2] == ("torchforce", "torchscript")
+    monkeypatch.setattr("fisher_mlip.export.potential.why_not_fused", lambda _: "no compiler")
+    assert choose_route(fused, "auto", on_gpu=False)[:2] == ("torchforce", "torchscript")
     monkeypatch.setattr("openmm_plugin.force.has_openmmtorch", lambda: False)
-    assert choose_route(artefact, "auto", on_gpu=False)[:2] == ("python", "torchscript")
+    assert choose_route(fused, "auto", on_gpu=False)[:2] == ("python", "torchscript")
     with pytest.raises(InputError, match="openmm-torch"):
-        choose_route(artefact, "torchforce", on_gpu=False)
+        choose_route(fused, "torchforce", on_gpu=False)
     with pytest.raises(InputError, match="expected a route"):
-        choose_route(artefact, "fast", on_gpu=False)  # type: ignore[arg-type]
+        choose_route(fused, "fast", on_gpu=False)  # type: ignore[arg-type]
 
 
 def test_python_torch_force_is_found_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

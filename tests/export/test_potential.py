@@ -17,7 +17,7 @@ from fisher_mlip.model.uncertainty import estimate_uncertainty
 
 TRICLINIC = probe_frames([1, 6, 8])[2]
 OPEN = probe_frames([1, 6, 8])[0]
-KERNELS: tuple[KernelChoice, KernelChoice] = ("torchscript", "compiled")
+KERNELS: tuple[KernelChoice, KernelChoice] = ("torchscript", "fused")
 
 
 def potential_of(
@@ -35,17 +35,17 @@ def check_close(found: FloatArray, expected: FloatArray, tolerance: float) -> No
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_energy_forces_and_stress_are_the_eager_models(
-    compiled: Artefact, checkpoint: Checkpoint, kernel: KernelChoice
+    fused: Artefact, checkpoint: Checkpoint, kernel: KernelChoice
 ) -> None:
-    network = network_in(checkpoint, compiled.manifest.dtype)
+    network = network_in(checkpoint, fused.manifest.dtype)
     graph = build_graph(TRICLINIC, [1, 6, 8], network.cutoff)
     eager = evaluate(network, graph, stress=True)
     assert eager.stresses is not None
     expected_stress = eager.stresses[0].numpy()
-    potential = potential_of(compiled, TRICLINIC, kernel)
+    potential = potential_of(fused, TRICLINIC, kernel)
     assert potential.kernel == kernel
     energy, forces, stress = potential.energy_forces_stress(TRICLINIC.positions, TRICLINIC.cell)
-    tolerance = FORCE_TOLERANCE[compiled.manifest.dtype]
+    tolerance = FORCE_TOLERANCE[fused.manifest.dtype]
     check_close(np.array([energy]), eager.energies.numpy(), tolerance * TRICLINIC.n_atoms)
     check_close(forces, eager.forces.numpy(), tolerance)
     # At the scale of one volume, eV: a stress is small in eV/Å^3 whether it is right or not.
@@ -80,14 +80,14 @@ def test_the_stress_is_the_slope_of_the_energy(artefact: Artefact) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("n_atoms", [1, 2])
 def test_atoms_without_neighbors(
-    compiled: Artefact, checkpoint: Checkpoint, kernel: KernelChoice, n_atoms: int
+    fused: Artefact, checkpoint: Checkpoint, kernel: KernelChoice, n_atoms: int
 ) -> None:
-    """Fewer atoms and edges than a compiled kernel knows of."""
+    """One atom or two, and no edges."""
     numbers = np.array([8, 6])[:n_atoms]
     positions = np.array([[0.0, 0.0, 0.0], [0.0, 90.0, 0.0]])[:n_atoms]
     frame = Frame(numbers, positions)
-    energy, forces = potential_of(compiled, frame, kernel).energy_and_forces(positions)
-    network = network_in(checkpoint, compiled.manifest.dtype)
+    energy, forces = potential_of(fused, frame, kernel).energy_and_forces(positions)
+    network = network_in(checkpoint, fused.manifest.dtype)
     eager = evaluate(network, build_graph(frame, [1, 6, 8], network.cutoff))
     assert energy == pytest.approx(float(eager.energies[0]), abs=1e-6)
     assert (forces == 0.0).all()
@@ -134,8 +134,8 @@ def test_the_list_is_kept_between_calls(artefact: Artefact) -> None:
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_first_calls_give_the_bits_of_later_ones(compiled: Artefact, kernel: KernelChoice) -> None:
-    potential = potential_of(compiled, OPEN, kernel)
+def test_first_calls_give_the_bits_of_later_ones(fused: Artefact, kernel: KernelChoice) -> None:
+    potential = potential_of(fused, OPEN, kernel)
     found = {
         (energy, forces.tobytes())
         for energy, forces in (potential.energy_and_forces(OPEN.positions) for _ in range(4))
@@ -172,7 +172,6 @@ def test_what_does_not_fit_is_refused(artefact: Artefact, tmp_path: Path) -> Non
         (lambda: of_open.energy_and_forces(x, cell), "expected no cell"),
         (lambda: of_open.energy_forces_stress(x, cell), "expected a periodic potential"),
         (lambda: of_box.force_uncertainty(x, cell), "sampled heads"),
-        (lambda: potential_of(artefact, OPEN, "compiled"), "expected a compiled kernel"),
         (lambda: ArtefactPotential(tmp_path, x[:, 0], periodic=False), "an exported model"),
     ):
         with pytest.raises(InputError, match=words):

@@ -128,7 +128,7 @@ def test_the_object_of_mliap(saved: Path, tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         (("--target", "lammps", "--platform", "CPU"), "--platform is for the target torchforce"),
-        (("--target", "lammps", "--no-compile"), "--compile is for the target torchforce"),
+        (("--target", "lammps", "--level", "full"), "--level is for the target torchforce"),
         (("--system", "ethanol-liquid"), "--system is for the targets lammps and mliap"),
         (("--target", "lammps", "--system", "ethanol-gas"), "do not see each other"),
         (("--target", "lammps", "--system", "none.xyz"), "none.xyz"),

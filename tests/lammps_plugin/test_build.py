@@ -8,26 +8,31 @@ from pathlib import Path
 
 import pytest
 
+from fisher_mlip import building as machinery
+from fisher_mlip.building import SUMS_NAME, cache_folder, find_compiler
 from lammps_plugin import BuildError, build_plugin, built_folder
 from lammps_plugin import build as building
-from lammps_plugin.build import LIBRARY_NAME, PLUGIN_NAME, SUMS_NAME
-from lammps_plugin.toolchain import Toolchain, find_compiler, find_toolchain
+from lammps_plugin.build import LIBRARY_NAME, PLUGIN_NAME
+from lammps_plugin.toolchain import Toolchain, find_toolchain
 from tests.lammps.engine import needs_lammps
 
 pytestmark = needs_lammps
+
+# Of the plugin's two libraries; of the operators' two sources, six layers and one library.
+ONE_BUILD = 2 + 9
 
 # Stands for the compiler: counts its calls, and writes what it was asked for after a while.
 COMPILER = """#!/bin/sh
 echo called >> {calls}
 while [ "$1" != -o ]; do shift; done
-sleep 0.5
+sleep 0.2
 echo made > "$2"
 """
 
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file with a line for each call of a compiler that takes half a second."""
+    """The file with a line for each call of a compiler that takes a fifth of a second."""
     compiler, calls = tmp_path / "compiler", tmp_path / "calls"
     compiler.write_text(COMPILER.format(calls=calls))
     compiler.chmod(0o755)
@@ -41,7 +46,7 @@ def test_it_is_compiled_once(calls: Path) -> None:
     folder = build_plugin()
     assert {path.name for path in folder.iterdir()} == {PLUGIN_NAME, LIBRARY_NAME, SUMS_NAME}
     assert built_folder() == folder == build_plugin()
-    assert len(calls.read_text().splitlines()) == 2
+    assert len(calls.read_text().splitlines()) == ONE_BUILD
 
 
 def test_processes_that_race_compile_once(calls: Path) -> None:
@@ -50,7 +55,7 @@ def test_processes_that_race_compile_once(calls: Path) -> None:
     printed = {process.communicate()[0].strip() for process in racing}
     assert len(printed) == 1
     assert [process.returncode for process in racing] == [0, 0, 0]
-    assert len(calls.read_text().splitlines()) == 2
+    assert len(calls.read_text().splitlines()) == ONE_BUILD
     folder = Path(printed.pop())
     assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
 
@@ -62,7 +67,7 @@ def test_without_locks_a_build_is_still_whole(calls: Path, monkeypatch: pytest.M
     def deny(*arguments: object) -> None:
         raise OSError("no locks here")
 
-    monkeypatch.setattr(building.fcntl, "flock", deny)
+    monkeypatch.setattr(machinery.fcntl, "flock", deny)
     shutil.rmtree(taken)
     assert (build_plugin() / PLUGIN_NAME).read_text() == "made\n"
 
@@ -140,7 +145,7 @@ def test_a_relative_cache_is_ignored(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "cache")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert building.cache_folder() == tmp_path / "home" / ".cache" / "fisher-mlip" / "lammps"
+    assert cache_folder("lammps") == tmp_path / "home" / ".cache" / "fisher-mlip" / "lammps"
 
 
 def test_a_compiler_that_fails(calls: Path, tmp_path: Path) -> None:

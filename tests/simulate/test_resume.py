@@ -123,17 +123,17 @@ def two_steps(artefact: Artefact, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_a_resume_keeps_the_route_and_tells_of_another_kernel(
     short: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`auto` would take another one where a compiled kernel came or went meanwhile."""
+    """`auto` would take another one where a compiler came or went meanwhile."""
     run = tmp_path / "run"
     run_simulation(short(steps=2, route="python"), run)
     assert "goes on with" not in capsys.readouterr().err
     reference = json.loads((run / "reference.json").read_text())
-    assert reference["kernel"] == "torchscript"
-    write_json(run / "reference.json", reference | {"kernel": "compiled"})
+    assert reference["kernel"] == "fused"
+    write_json(run / "reference.json", reference | {"kernel": "torchscript"})
     summary = run_simulation(short(steps=4), run, resume=True)
     assert summary.force_route.startswith("PythonForce")
     said = " ".join(capsys.readouterr().err.split())
-    assert "was begun with the compiled kernel and goes on with the torchscript one" in said
+    assert "was begun with the torchscript kernel and goes on with the fused one" in said
     with pytest.raises(InputError, match="run with route 'python', resumed with 'torchforce'"):
         run_simulation(short(steps=6, route="torchforce"), run, resume=True)
 

@@ -1,0 +1,78 @@
+// What the operators ask of a layer, whatever its degrees.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace fused {
+
+// Edges in two orders: by the atom that receives and by the atom that sends.
+struct Edges {
+  const int32_t *senders, *receivers;              // by edge
+  const int32_t *by_receiver, *receiver_starts;    // edges of receiver i: by_receiver[starts[i]..]
+  const int32_t *by_sender, *sender_starts;
+};
+
+template <typename T> struct EdgeValues {
+  const T *harmonics, *distances;    // (n_edges, n_harmonics), (n_edges,)
+  int n_harmonics;
+};
+
+template <typename T> struct EdgeSlopes {
+  T *harmonics, *distances;
+};
+
+// Radial functions by knot, n_knots of them up to the cutoff: each (n_blocks, n_paths, 3, WIDTH).
+template <typename T> struct Table {
+  const T *data;
+  int64_t n_knots, knot_size;
+  T cutoff, knots_per_length;
+};
+
+// Flat arrays of maps, and of the same transposed; packing.py says how they are ordered.
+template <typename T> struct LayerWeights {
+  Table<T> table;
+  const T *maps, *transposed;
+  int channels, n_blocks;
+};
+
+template <typename T> struct LayerInputs {
+  LayerWeights<T> weights;
+  Edges edges;
+  EdgeValues<T> values;
+  int64_t n_receivers;    // those whose messages are summed: the first atoms
+};
+
+// Runs f(begin, end) on ranges that together are 0 to n, on several threads.
+void in_parallel(int64_t n, const std::function<void(int64_t, int64_t)> &f);
+
+// A layer, forward and back. Sizes are those of one atom's row.
+template <typename T> class AnyLayer {
+ public:
+  virtual ~AnyLayer() = default;
+  virtual int64_t sent_size() const = 0;
+  virtual int64_t mixed_size() const = 0;
+  virtual int64_t summed_size() const = 0;
+  virtual int64_t in_columns() const = 0;
+  virtual int64_t out_columns() const = 0;
+
+  // sent (n_atoms, sent_size) of nodes (n_atoms, in_columns).
+  virtual void send(int64_t n_atoms, const T *nodes, T *sent) const = 0;
+  // mixed (n_receivers, mixed_size), before the gate, and out (n_receivers, out_columns).
+  virtual void receive(const T *nodes, const T *sent, T *mixed, T *out) const = 0;
+  // summed_slopes (n_receivers, summed_size) and, where it is given, own_slopes (n_receivers,
+  // sent_size) of out_slopes (n_receivers, out_columns).
+  virtual void receive_back(const T *mixed, const T *out_slopes, T *summed_slopes,
+                            T *own_slopes) const = 0;
+  // Slopes of the edges and, where own_slopes (n_atoms, sent_size) is given, which is used up,
+  // node_slopes (n_atoms, in_columns).
+  virtual void send_back(int64_t n_atoms, const T *sent, const T *summed_slopes, T *own_slopes,
+                         T *node_slopes, const EdgeSlopes<T> &slopes) const = 0;
+};
+
+// The layers of harmonics up to DEGREE: from 0 to it, between it, and from it to 0.
+template <typename T, int DEGREE>
+std::unique_ptr<AnyLayer<T>> make_layer(int in, int out, const LayerInputs<T> &inputs);
+
+}    // namespace fused
