@@ -25,7 +25,6 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.io import write
-from fisher_mlip.export.compiling import CompilingError, add_compiled
 
 from fisher_mlip.config import DtypeName, ModelConfig, SimulateConfig
 from fisher_mlip.data import equilibrated_liquid
@@ -81,14 +80,10 @@ def system_of(box: Path) -> SimulateConfig:
 
 
 def write_artefacts(folder: Path, checkpoint: Checkpoint, options: argparse.Namespace) -> None:
-    """Write both artefacts, the compiled kernel if there can be one, and LAMMPS's data file."""
+    """Write both artefacts and LAMMPS's data file."""
     dtype: DtypeName = options.dtype
     (folder / "openmm").mkdir()
-    artefact = write_artefact(folder / "openmm", checkpoint, dtype)
-    try:
-        add_compiled(artefact, checkpoint)
-    except CompilingError as failure:
-        print(f"no compiled kernel: {failure}", file=sys.stderr)
+    write_artefact(folder / "openmm", checkpoint, dtype)
     liquid = equilibrated_liquid(options.molecules, 300.0, seed=0)
     atoms = Atoms(liquid.atomic_numbers, liquid.positions, cell=liquid.cell, pbc=True)
     write(folder / "ethanol.xyz", atoms, format="extxyz")

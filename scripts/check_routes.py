@@ -18,12 +18,12 @@ import numpy as np
 import openmm
 import torch
 from ase import Atoms
-from fisher_mlip.export.compiling import CompilingError, add_compiled, why_not_compiled
 from openmm import unit
 
 from fisher_mlip.config import DtypeName, SimulateConfig
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.export import Artefact, FisherCalculator, write_artefact
+from fisher_mlip.export.fusing import why_not_fused
 from fisher_mlip.export.potential import KernelChoice
 from fisher_mlip.model import Checkpoint, build_graph, evaluate, load_checkpoint
 from fisher_mlip.model.checkpoint import network_in
@@ -33,7 +33,7 @@ from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM, NM_PER_ANGSTROM
 from openmm_plugin import make_force
 
 Forces = Callable[[], FloatArray]
-KERNELS: tuple[KernelChoice, ...] = ("torchscript", "compiled")
+KERNELS: tuple[KernelChoice, ...] = ("torchscript", "fused")
 
 
 def main() -> None:
@@ -54,12 +54,6 @@ def measure(
     options: argparse.Namespace, checkpoint: Checkpoint, artefact: Artefact, liquid: MolecularSystem
 ) -> None:
     """Print a line for each way to call an artefact."""
-    start = time.perf_counter()
-    try:
-        add_compiled(artefact, checkpoint)
-    except CompilingError as failure:
-        print(json.dumps({"way": "compiled", "failure": str(failure)}), flush=True)
-    compiling = time.perf_counter() - start
     expected: FloatArray | None = None
     for way, forces in ways(checkpoint, artefact, liquid):
         found = forces()
@@ -74,7 +68,7 @@ def measure(
             "force_difference": float(np.abs(found - expected).max()),
             "largest_force": float(np.abs(expected).max()),
             "ms_per_call_by_threads": milliseconds,
-            **{"load": os.getloadavg()[0], "compiling_seconds": round(compiling, 1)},
+            "load": os.getloadavg()[0],
         }
         print(json.dumps(line), flush=True)
 
@@ -89,7 +83,7 @@ def ways(
     network.requires_grad_(False)
     graph = build_graph(frame, checkpoint.config.elements, network.cutoff)
     yield "eager", lambda: np.asarray(evaluate(network, graph).forces.numpy())
-    lacking = why_not_compiled(artefact.path.parent, artefact.manifest)
+    lacking = why_not_fused(artefact.manifest)
     for kernel in KERNELS[:1] if lacking else KERNELS:
         atoms = Atoms(numbers, frame.positions, cell=frame.cell, pbc=True)
         atoms.calc = FisherCalculator(artefact, kernel=kernel)

@@ -16,6 +16,7 @@ from measuring import (
 )
 
 from fisher_mlip.export import load_artefact
+from fisher_mlip.export.potential import choose_kernel
 from openmm_plugin import PotentialForce, make_force
 from openmm_plugin.force import Route
 
@@ -43,7 +44,9 @@ def by_route(route: Route) -> Callable[[Job], dict[str, Any]]:
 def list_of(job: Job) -> dict[str, Any]:
     """Return the time of a list built anew, which a run does once in many steps, and its size."""
     atoms = read_box(job)
-    module = load_artefact(Path(job.model)).bind(atoms.numbers, periodic=True)
+    artefact = load_artefact(Path(job.model))
+    kernel, _ = choose_kernel(artefact, "auto")
+    module = artefact.bind(atoms.numbers, periodic=True, kernel=kernel)
     positions, box = torch.tensor(atoms.positions), torch.tensor(atoms.cell.array)
 
     def build() -> Any:
