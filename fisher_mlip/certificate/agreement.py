@@ -5,13 +5,16 @@ from collections.abc import Callable
 import numpy as np
 
 from fisher_mlip.certificate.engine import Potential
-from fisher_mlip.certificate.rows import Row
+from fisher_mlip.certificate.rows import Row, judged
 from fisher_mlip.certificate.symmetry import same_rows
 from fisher_mlip.certificate.tolerances import TOLERANCES, Tolerances
 from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import FloatArray, Frame
+from fisher_mlip.export import Artefact
+from fisher_mlip.export.fusing import table_error
+from fisher_mlip.fused.packing import TOLERANCE as TABLE_TOLERANCE
 from fisher_mlip.model import Checkpoint, build_graph, evaluate
-from fisher_mlip.model.checkpoint import network_in
+from fisher_mlip.model.checkpoint import network_in, torch_dtype
 
 
 def eager_potential(
@@ -34,6 +37,21 @@ def parity_rows(
     """Check the engine against the eager model."""
     what = "exporting the model"
     return same_rows("parity", on, what, potential(frame), eager(frame), allowed.same)
+
+
+def table_row(artefact: Artefact) -> Row:
+    """Check the radial functions that the fused operators tabulate against the functions."""
+    manifest = artefact.manifest
+    allowed = 10.0 * TABLE_TOLERANCE[torch_dtype(manifest.dtype)]
+    return judged(
+        "parity",
+        "network",
+        "largest error of a tabulated radial function's slope, over the largest slope",
+        table_error(artefact.path, manifest),
+        "",
+        allowed,
+        "half-way between knots; the rows of forces have what comes of it",
+    )
 
 
 def precision_rows(double: Potential, single: Potential, frame: Frame, on: str) -> list[Row]:

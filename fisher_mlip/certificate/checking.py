@@ -253,6 +253,8 @@ def _agreements(
     dtype = subject.artefact.manifest.dtype
     for on, frame in tried.items():
         yield from agreement.precision_rows(subject.double, subject.single, frame, on)
+    if subject.engine.built is not None and subject.engine.built.kernel == "fused":
+        yield agreement.table_row(subject.artefact)
     if checkpoint is not None:
         eager = agreement.eager_potential(checkpoint, dtype)
         for on, frame in tried.items():

@@ -73,6 +73,11 @@ def fused_script(path: Path, manifest: Manifest) -> torch.jit.ScriptModule:
     return load_script(io.BytesIO(content))
 
 
+def table_error(path: Path, manifest: Manifest) -> float:
+    """Return the largest error of a tabulated radial function's slope, over the largest slope."""
+    return float(fused_script(path, manifest).network.table_error)
+
+
 @lru_cache(maxsize=4)
 def _content(path: Path, manifest: str, _written: int) -> bytes:
     """Return the saved script: packing takes a second, reading it none."""
