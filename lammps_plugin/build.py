@@ -5,6 +5,7 @@ SPDX-License-Identifier: GPL-2.0-or-later
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -54,11 +55,6 @@ def build_plugin(definitions: Sequence[str] = ()) -> Path:
     """
     toolchain = find_toolchain()
     folder = _folder_for(toolchain, definitions)
-    try:
-        build_operators()
-    except BuildError as failure:
-        # The style runs the script as it is where they are missing, and says so.
-        print(f"{OWN_PACKAGE}: no fused operators: {failure}", file=sys.stderr)
 
     def make(partial: Path) -> None:
         compiler = find_compiler()
@@ -67,6 +63,9 @@ def build_plugin(definitions: Sequence[str] = ()) -> Path:
         _compile(partial, [*compiler, *options], toolchain.torch)
 
     build_once(folder, (PLUGIN_NAME, LIBRARY_NAME), make, "the plugin")
+    # Where they are missing the style runs the script as it is, and its log says so.
+    with suppress(BuildError):
+        build_operators()
     return folder
 
 

@@ -65,7 +65,10 @@ def instead(where: str, *new: str) -> Change:
         (instead("pair_style", "pair_style fisher_mlip threads 0"), "threads of 1 or more"),
         (instead("pair_style", "pair_style fisher_mlip device tpu"), "device cpu or cuda"),
         (instead("pair_style", "pair_style fisher_mlip device"), "a value after 'device'"),
-        (instead("pair_style", "pair_style fisher_mlip skin 1"), "device or threads, found 'skin'"),
+        (
+            instead("pair_style", "pair_style fisher_mlip skin 1"),
+            "threads or kernel, found 'skin'",
+        ),
         (instead("pair_coeff", "pair_coeff * * {model} C H"), "each of the 3 atom types"),
         (instead("pair_coeff", "pair_coeff 1 1 {model} C H O"), "must start with * *"),
         (

@@ -1,0 +1,108 @@
+"""Which kernel LAMMPS runs: the fused operators where it can, the script where it is asked to."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fisher_mlip.data.frames import FloatArray, Frame
+from fisher_mlip.export.fusing import why_not_fused
+from fisher_mlip.export.lammps_artefact import LammpsArtefact, write_lammps_artefact
+from fisher_mlip.lammps.launching import lammps_command, lammps_environment
+from fisher_mlip.model import Checkpoint
+from tests.lammps.engine import (
+    LammpsRun,
+    needs_lammps,
+    run_lammps,
+    start_of_input,
+    write_data,
+)
+
+pytestmark = needs_lammps
+
+END = [
+    "fix 1 all nve",
+    "run 0",
+    "write_dump all custom dump id fx fy fz modify sort id format float %.17g",
+]
+
+
+@pytest.fixture(autouse=True)
+def operators(in_float64: LammpsArtefact) -> None:
+    why_not = why_not_fused(in_float64.manifest)
+    if why_not:
+        pytest.skip(why_not)
+
+
+def run(folder: Path, artefact: LammpsArtefact, frame: Frame, *options: str) -> LammpsRun:
+    symbols = write_data(folder, frame)
+    return run_lammps(folder, [*start_of_input(artefact.path, symbols, *options), *END])
+
+
+def forces(found: LammpsRun) -> FloatArray:
+    assert found.code == 0, found.error
+    return found.dump("dump")[:, 1:]
+
+
+def test_both_kernels_are_one_model(
+    tmp_path: Path, in_float64: LammpsArtefact, tilted_liquid: Frame
+) -> None:
+    made = {}
+    for options in ((), ("kernel", "torchscript"), ("kernel", "fused")):
+        found = run(tmp_path, in_float64, tilted_liquid, *options)
+        kernel = options[-1] if options else "fused"
+        assert f"kernel {kernel}, weights" in found.log
+        made[options] = forces(found)
+    default, plain, asked = made.values()
+    assert np.array_equal(default, asked)
+    difference = np.abs(default - plain).max()
+    # Other bits: it was not the same code twice.
+    assert 0.0 < difference < 1e-9 * np.abs(plain).max()
+
+
+def test_a_model_exported_without_them(
+    tmp_path: Path,
+    two_layers: Checkpoint,
+    liquid: Frame,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fisher_mlip.export.artefact.why_not_fused", lambda _: "no compiler")
+    (tmp_path / "model").mkdir()
+    artefact = write_lammps_artefact(tmp_path / "model", two_layers, "float64")
+    found = run(tmp_path, artefact, liquid)
+    assert found.code == 0, found.error
+    assert "kernel torchscript (the model was exported without: export it again)" in found.log
+    refused = run(tmp_path, artefact, liquid, "kernel", "fused")
+    assert refused.code != 0
+    assert "'kernel fused' cannot be with" in refused.error
+
+
+def test_operators_that_are_gone(
+    tmp_path: Path, in_float64: LammpsArtefact, liquid: Frame, plugin: Path
+) -> None:
+    """A cache that was cleaned: the path of the library is in the plugin."""
+    library = plugin / "libfisher_mlip_pair.so"
+    content = library.read_bytes()
+    place = content.index(b"libfisher_mlip_fused.so")
+    broken = tmp_path / "plugin"
+    broken.mkdir()
+    for file in plugin.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    changed = content[:place] + b"x" + content[place + 1 :]
+    (broken / library.name).write_bytes(changed)
+    symbols = write_data(tmp_path, liquid)
+    script = tmp_path / "in.test"
+    script.write_text("\n".join([*start_of_input(in_float64.path, symbols), *END, ""]))
+    ended = subprocess.run(
+        lammps_command(script, tmp_path / "log", 1),
+        cwd=tmp_path,
+        env={**os.environ, **lammps_environment(broken, 1)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    log = (tmp_path / "log").read_text()
+    assert ended.returncode == 0, log
+    assert "kernel torchscript (the fused operators are not there:" in log
