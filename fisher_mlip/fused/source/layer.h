@@ -9,7 +9,7 @@
 
 namespace fused {
 
-constexpr int TILE = 8;    // atoms whose maps are applied together
+constexpr int TILE = 12;    // atoms whose maps are applied together
 
 // Memory of this thread that is used again from tile to tile; nothing is in it.
 template <typename T, int SLOT> T *scratch(int64_t size)
