@@ -10,6 +10,7 @@ from openmm.app import Simulation
 
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
+from fisher_mlip.export.potential import choose_kernel
 from openmm_plugin.kinetics import FloatArray, IntArray
 from openmm_plugin.rows import RowReporter
 
@@ -77,7 +78,10 @@ class UncertaintyReporter(RowReporter):
                 f"'{artefact.path}' carries no sampled heads: expected one of a finetuned model"
             )
         super().__init__(file, interval, append=append)
-        self._module = artefact.bind(atomic_numbers, periodic=periodic, molecules=molecules)
+        kernel, _ = choose_kernel(artefact, "auto")
+        self._module = artefact.bind(
+            atomic_numbers, periodic=periodic, molecules=molecules, kernel=kernel
+        )
         self._periodic = periodic
         self.last: tuple[int, float] | None = None
 

@@ -61,6 +61,8 @@ def leftward_imports(module: str, tree: ast.Module) -> list[str]:
     found = []
     for name in imported(module, tree):
         place = room_of(name)
+        if module.startswith(PLUGIN) and name.startswith(LIGHT_MODULES):
+            continue
         if place is not None and (own is None or place > own):
             found.append(f"{module} imports {name}")
     return found

@@ -19,6 +19,7 @@ from fisher_mlip.export.lammps_artefact import (
     lammps_force_uncertainty,
     load_lammps_artefact,
 )
+from fisher_mlip.export.potential import choose_kernel
 from fisher_mlip.products import sha256_of_file
 from fisher_mlip.units import KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM, NM_PER_ANGSTROM
 from openmm_plugin.uncertainty import force_uncertainty as force_uncertainty_of
@@ -85,7 +86,10 @@ def _spread_of(run: Run) -> Spread:
         if module is None:
             index = run.reference.molecule_index[_atoms(run)]
             molecules = index if run.molecules is not None else None
-            module = artefact.bind(numbers, periodic=box is not None, molecules=molecules)
+            kernel, _ = choose_kernel(artefact, "auto")
+            module = artefact.bind(
+                numbers, periodic=box is not None, molecules=molecules, kernel=kernel
+            )
         return force_uncertainty_of(module, positions, box) / KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM
 
     return spread

@@ -12,6 +12,7 @@ from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, ArtefactPotential
 from fisher_mlip.export.certification import without_certification_warnings
+from fisher_mlip.export.potential import KernelChoice
 from fisher_mlip.units import (
     KJ_PER_MOL_NM_PER_EV_PER_ANGSTROM,
     KJ_PER_MOL_PER_EV,
@@ -39,6 +40,7 @@ def build_force(
     periodic: bool,
     skin: float,
     route: str,
+    kernel: KernelChoice,
     platform: str,
 ) -> PotentialForce:
     """Return the artefact's force; the one place that knows how a force is made.
@@ -52,7 +54,13 @@ def build_force(
     # Being certified is the remedy for not being certified here.
     with without_certification_warnings():
         return make_force(
-            artefact, topology, route=wanted, periodic=periodic, skin=skin, platform=platform
+            artefact,
+            topology,
+            route=wanted,
+            kernel=kernel,
+            periodic=periodic,
+            skin=skin,
+            platform=platform,
         )
 
 
@@ -81,11 +89,17 @@ class Engine:
     """
 
     def __init__(
-        self, artefact: Artefact, *, platform: str = "auto", route: str = "auto", skin: float = SKIN
+        self,
+        artefact: Artefact,
+        *,
+        platform: str = "auto",
+        route: str = "auto",
+        kernel: KernelChoice = "auto",
+        skin: float = SKIN,
     ) -> None:
         self.artefact = artefact
         self.skin = skin
-        self._asked_route = route
+        self._asked_route, self._asked_kernel = route, kernel
         self.platform, self.properties = platform_named(platform, artefact.manifest.dtype)
         self.built: PotentialForce | None = None
         self._contexts: dict[tuple[bytes, bool], openmm.Context] = {}
@@ -178,6 +192,7 @@ class Engine:
             periodic=frame.is_periodic,
             skin=self.skin,
             route=self._asked_route,
+            kernel=self._asked_kernel,
             platform=str(self.platform.getName()),
         )
         system.addForce(self.built.force)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fisher_mlip.export.kernel import ScriptKernel
 from fisher_mlip.export.manifest import Manifest
 from fisher_mlip.export.openmm_module import OpenMMModule
 from fisher_mlip.export.torchscript import load_script, scripted
@@ -34,6 +35,11 @@ def why_not_fused(manifest: Manifest, *, build: bool = True) -> str:
     return why_no_operators(build=build)
 
 
+# Rounding aside: a script cast to float64 keeps couplings of seven digits. Parity is for `parity`.
+TRIAL_TOLERANCE = 1e-4
+TRIAL_ATOMS, TRIAL_NEIGHBORS = 30, 8
+
+
 class FusedModule(OpenMMModule):
     """The module that TorchForce runs, its list's pairs taken by a fused operator too."""
 
@@ -48,6 +54,23 @@ class FusedModule(OpenMMModule):
             x, self.senders, self.receivers, self.cell_shifts, box, self.cutoff
         )
         return found
+
+
+def why_not_same(path: Path, manifest: Manifest) -> str:
+    """Return in words how the fused network differs from the artefact's own script, "" if not.
+
+    The script is what was exported and certified; the fused network is made anew of its weights,
+    by the code that is installed now, which may be other code than wrote the script.
+
+    Args: as `fused_script`.
+    """
+    difference = _difference(path, manifest.model_dump_json(), path.stat().st_mtime_ns)
+    if difference <= TRIAL_TOLERANCE:
+        return ""
+    return (
+        f"the fused operators do not give what '{path.name}' does (slopes off by {difference:.1e} "
+        "of the largest): export it again with this version"
+    )
 
 
 def network_of_script(path: Path, manifest: Manifest) -> EquivariantNetwork:
@@ -76,6 +99,31 @@ def fused_script(path: Path, manifest: Manifest) -> torch.jit.ScriptModule:
 def table_error(path: Path, manifest: Manifest) -> float:
     """Return the largest error of a tabulated radial function's slope, over the largest slope."""
     return float(fused_script(path, manifest).network.table_error)
+
+
+@lru_cache(maxsize=16)
+def _difference(path: Path, manifest: str, _written: int) -> float:
+    """Return the largest difference of slopes over the largest, of a cluster at random places."""
+    known = Manifest.model_validate_json(manifest)
+    generator = torch.Generator().manual_seed(0)
+    places = torch.rand((TRIAL_ATOMS, 3), generator=generator, dtype=torch.float64)
+    positions = places * known.cutoff * (TRIAL_ATOMS / TRIAL_NEIGHBORS) ** (1.0 / 3.0)
+    vectors = positions[None] - positions[:, None]
+    distances = vectors.square().sum(dim=2).sqrt()
+    near = (distances < known.cutoff) & (distances > 0.2 * known.cutoff)
+    receivers, senders = near.nonzero(as_tuple=True)
+    inputs = (
+        torch.arange(TRIAL_ATOMS) % len(known.elements),
+        vectors[receivers, senders],
+        senders,
+        receivers,
+        torch.ones((), dtype=torch.float64),
+    )
+    scripts = load_script(path), fused_script(path, known)
+    found = [ScriptKernel(script.network)(*inputs)[1] for script in scripts]
+    # Written so that a NaN is a difference.
+    difference = float((found[1] - found[0]).abs().max() / found[0].abs().max().clamp(min=1e-12))
+    return difference if difference >= 0.0 else float("inf")
 
 
 @lru_cache(maxsize=4)

@@ -10,7 +10,7 @@ from torch import Tensor
 from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact, load_artefact
-from fisher_mlip.export.fusing import why_not_fused
+from fisher_mlip.export.fusing import why_not_fused, why_not_same
 from fisher_mlip.export.kernel import KernelName, ScriptKernel
 from fisher_mlip.export.torchscript import unoptimized
 
@@ -185,7 +185,8 @@ def choose_kernel(artefact: Artefact, wanted: KernelChoice) -> tuple[KernelName,
     """
     if wanted == "torchscript":
         return "torchscript", "TorchScript was asked for"
-    problem = why_not_fused(artefact.manifest)
+    manifest = artefact.manifest
+    problem = why_not_fused(manifest) or why_not_same(artefact.path, manifest)
     if not problem:
         return "fused", "the fused operators serve this model"
     if wanted == "fused":

@@ -96,7 +96,8 @@ def attach_reporters(
     molecules = None
     numbers, index = topology_atomic_numbers(molecular.topology), molecular.molecules
     if molecular.independent_molecules:
-        module = artefact.bind(numbers, periodic=False, molecules=index)
+        kernel = simulation.potential.kernel
+        module = artefact.bind(numbers, periodic=False, molecules=index, kernel=kernel)
         molecules = MoleculeEnergyReporter(folder.molecules, interval, module, index, append=append)
     trajectory = UnwrappedDCDReporter(
         segment, config.trajectory_interval, periodic=molecular.is_periodic

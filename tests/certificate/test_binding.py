@@ -97,7 +97,7 @@ def test_an_older_manifest_loads(artefact: Artefact) -> None:
     [
         (PresentConditions(torch="1.0"), "torch 1.0 instead of"),
         (PresentConditions(device="NVIDIA X"), "device NVIDIA X instead of cpu"),
-        (PresentConditions(kernel="torchscript"), "kernel compiled instead of torchscript"),
+        (PresentConditions(kernel="torchscript"), "kernel torchscript instead of fused"),
         (PresentConditions(platform="CPU"), "platform CPU instead of Reference"),
     ],
 )
@@ -112,7 +112,7 @@ def test_other_conditions_are_told(certified: Path, present: PresentConditions, 
 
 
 def test_the_certified_conditions_are_not_told(certified: Path) -> None:
-    same = PresentConditions("cpu", "torchscript", torch.__version__, "Reference")
+    same = PresentConditions("cpu", "fused", torch.__version__, "Reference")
     assert certification_note(load_artefact(certified), same) is None
 
 

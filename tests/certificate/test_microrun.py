@@ -70,7 +70,7 @@ def test_sabotage_forces_too_large_do_not_keep_energy(
     module = TooLargeForces(copy.deepcopy(checkpoint.network).eval().requires_grad_(False))
     extra = {MANIFEST_NAME: manifest.model_dump_json()}
     save_script(module.eval(), tmp_path / MODEL_NAME, extra)
-    wrong = Engine(load_artefact(tmp_path), platform="Reference")
+    wrong = Engine(load_artefact(tmp_path), platform="Reference", kernel="torchscript")
     runs = micro_runs(wrong, subject.single, start, STEPS, 0)
     assert order_row(runs, "molecule").verdict is Verdict.FAILED
     assert noise_row(runs, "molecule").figure != 0.0

@@ -28,5 +28,5 @@ def test_a_route_passes(
     ]
     assert {row.verdict for row in rows} == {Verdict.PASSED}
     assert engine.built is not None
-    assert (engine.built.route, engine.built.kernel) == (route, "torchscript")
+    assert (engine.built.route, engine.built.kernel) == (route, "fused")
     assert engine.reason

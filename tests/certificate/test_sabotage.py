@@ -35,6 +35,7 @@ class Altered:
     def __init__(self, engine: Engine, change: Change) -> None:
         self.engine = engine
         self.artefact = engine.artefact
+        self.built = engine.built
         self.change = change
 
     def __call__(self, frame: Frame) -> Result:
@@ -109,6 +110,11 @@ def sabotaged(kind: type[OpenMMModule], checkpoint: Checkpoint, folder: Path) ->
     return load_artefact(folder)
 
 
+def engine_of(artefact: Artefact) -> Engine:
+    """Return an engine that runs the script, which the sabotage is in."""
+    return Engine(artefact, platform="Reference", kernel="torchscript")
+
+
 def abrupt_envelope(distances: Tensor, cutoff: float) -> Tensor:
     """Return 1 up to the cutoff, and 0 from there on."""
     return (distances < cutoff).to(distances.dtype)
@@ -158,7 +164,7 @@ def test_two_virial_components_swapped(subject: Subject, monkeypatch: pytest.Mon
 
 
 def test_a_dropped_shift(subject: Subject, checkpoint: Checkpoint, tmp_path: Path) -> None:
-    wrong = Engine(sabotaged(DroppedShift, checkpoint, tmp_path), platform="Reference")
+    wrong = engine_of(sabotaged(DroppedShift, checkpoint, tmp_path))
     rows = [
         *periodic.wrapping_rows(wrong, subject.crystal, "crystal", DOUBLE, 0),
         *periodic.basis_rows(wrong, subject.crystal, "crystal", DOUBLE),
@@ -170,7 +176,7 @@ def test_a_dropped_shift(subject: Subject, checkpoint: Checkpoint, tmp_path: Pat
 def test_a_list_that_is_never_renewed(
     subject: Subject, checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
-    wrong = Engine(sabotaged(StaleList, checkpoint, tmp_path), platform="Reference")
+    wrong = engine_of(sabotaged(StaleList, checkpoint, tmp_path))
     rows = periodic.skin_rows(wrong, subject.fresh, subject.crystal, "crystal", DOUBLE, 0)
     assert failed(rows) == both("skin")
 

@@ -71,6 +71,24 @@ def test_a_file_written_again_is_read_again(
     assert energy(fused) == before
 
 
+def test_a_script_of_other_code_is_run_as_it_is(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fused network has the weights and the code of today; the script is what was exported."""
+
+    def abrupt(distances: torch.Tensor, cutoff: float) -> torch.Tensor:
+        return (distances < cutoff).to(distances.dtype)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fisher_mlip.model.network.smooth_envelope", abrupt)
+        other = write_artefact(tmp_path, checkpoint, "float64")
+    kernel, reason = choose_kernel(other, "auto")
+    assert kernel == "torchscript"
+    assert "do not give what 'model.pt' does" in reason
+    with pytest.raises(InputError, match="export it again with this version"):
+        choose_kernel(other, "fused")
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [

@@ -140,7 +140,7 @@ def test_a_resume_keeps_the_route_and_tells_of_another_kernel(
 
 def test_auto_is_settled_at_the_start(short: MakeConfig, tmp_path: Path) -> None:
     run_simulation(short(steps=2), tmp_path / "run")
-    assert read_yaml(tmp_path / "run" / "config.yaml")["route"] == "torchforce"
+    assert read_yaml(tmp_path / "run" / "config.yaml")["route"] == "python"
 
 
 def test_more_steps_after_the_end(short: MakeConfig, twenty_steps: Path, tmp_path: Path) -> None:

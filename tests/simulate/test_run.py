@@ -46,9 +46,12 @@ def test_run_folder(short: MakeConfig, tmp_path: Path) -> None:
 
 def test_both_routes_run_the_same_dynamics(short: MakeConfig, tmp_path: Path) -> None:
     rows = []
-    for route, name in (("torchforce", "TorchForce: "), ("python", "PythonForce (torchscript): ")):
+    for route, name in (
+        ("torchforce", "TorchForce (fused): "),
+        ("python", "PythonForce (fused): "),
+    ):
         summary = run_simulation(short(route=route), tmp_path / route)
-        assert summary.force_route.startswith(name)
+        assert summary.force_route.startswith(f"{name} (fused): ")
         rows.append(read_rows(tmp_path / route / "ledger.csv")[:, :5])
         rows.append(read_rows(tmp_path / route / "molecules.csv"))
     np.testing.assert_allclose(rows[0], rows[2], rtol=1e-9)
