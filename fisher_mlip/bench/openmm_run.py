@@ -1,0 +1,160 @@
+"""A run in OpenMM -> where its time goes."""
+
+import tempfile
+from pathlib import Path
+
+from fisher_mlip.bench.machine import describe_machine, present_load
+from fisher_mlip.bench.outputs import time_outputs
+from fisher_mlip.bench.pieces import (
+    SMALL_ATOMS,
+    WIDE,
+    Direct,
+    Pairs,
+    direct_of,
+    time_engine,
+    time_list,
+    time_model,
+    time_pairs,
+    time_threads,
+)
+from fisher_mlip.bench.result import Bench, Output, Part, System, WhatIf
+from fisher_mlip.bench.steps import time_steps
+from fisher_mlip.bench.timing import Timing
+from fisher_mlip.config import SimulateConfig
+from fisher_mlip.export import Artefact, load_artefact
+from fisher_mlip.export.certification import without_certification_warnings
+from fisher_mlip.simulate.driving import Run
+from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.run import start_run
+from fisher_mlip.simulate.settings import settled_config
+
+# Never reached: what is timed is the middle of a long run.
+ENDLESS = 10**12
+# Evaluations of the energy in an attempt to change the volume: before it and after it.
+CALLS_OF_AN_ATTEMPT = 2
+# OpenMM's platforms on which the model runs on the CPU.
+ON_CPU = ("CPU", "Reference")
+
+
+def bench_openmm(config: SimulateConfig, steps: int | None) -> Bench:
+    """Time a run in OpenMM, in a temporary folder that is gone afterwards.
+
+    Args:
+        config: of the run.
+        steps: that are timed; None: as many as take about 20 s, at least 20.
+
+    Raises:
+        InputError: the input cannot be used.
+        UnstableRunError: the run explodes.
+    """
+    load = present_load()
+    artefact = load_artefact(Path(config.model))
+    # An alarm would end what shall be timed.
+    endless = settled_config(config, artefact).model_copy(
+        update={"steps": ENDLESS, "on_alarm": "warn"}
+    )
+    with tempfile.TemporaryDirectory() as name, without_certification_warnings():
+        run = start_run(endless, artefact, RunFolder(Path(name) / "run"), overwrite=False)
+        try:
+            return _bench(run, artefact, steps, load)
+        finally:
+            run.reporters.close()
+
+
+def _bench(run: Run, artefact: Artefact, steps: int | None, load: float) -> Bench:
+    config, potential = run.config, run.simulation.potential
+    timed = time_steps(run, steps)
+    direct = direct_of(run, artefact)
+    pairs = time_pairs(direct, config.skin)
+    building = time_list(run, config.skin)
+    model = time_model(run)
+    engine = time_engine(run.molecular, config)
+    outputs = time_outputs(run)
+    total = timed.of_a_long_run({output.name: output for output in outputs})
+    platform = run.simulation.context.getPlatform().getName()
+    what_if = _what_if(run, direct, pairs) if platform in ON_CPU else WhatIf()
+    system = System(
+        atoms=len(direct.numbers),
+        edges=pairs.edges,
+        listed=pairs.listed,
+        cutoff=artefact.manifest.cutoff,
+        dtype=artefact.manifest.dtype,
+        how=potential.name,
+        reason=potential.reason,
+        kernel=potential.kernel,
+        platform=platform,
+        rebuilds=timed.rebuilds,
+    )
+    parts = [
+        Part("list", building.scaled(timed.rebuilds), _list_note(run, timed.rebuilds, building)),
+        *_model_parts(model, pairs, what_if.direct),
+        *_barostat(config, model),
+        Part("engine", engine, _engine_note(config)),
+        *(_part_of_output(output) for output in outputs),
+    ]
+    config = config.model_copy(update={"steps": len(timed.seconds)})
+    return Bench(
+        config, describe_machine(load), system, total, tuple(parts), tuple(outputs), what_if
+    )
+
+
+def _list_note(run: Run, rebuilds: float, building: Timing) -> str:
+    if run.molecular.independent_molecules:
+        return "fixed pairs within molecules"
+    if not rebuilds:
+        return f"not built again in these steps; {building.median:.3g} ms each time"
+    return f"{building.median:.3g} ms every {1.0 / rebuilds:.3g} steps"
+
+
+def _model_parts(model: Timing, pairs: Pairs, direct: Timing | None) -> list[Part]:
+    """Return the model, and what is in it where it was called without an engine too."""
+    parts = [Part("model", model, "energy and forces, the list kept")]
+    if direct is not None:
+        network = direct.shifted(-pairs.taking.median)
+        call = model.shifted(-direct.median)
+        parts += [
+            Part("pairs", pairs.taking, "taken from the list", of="model"),
+            Part("network", network, "energy and its slopes", of="model"),
+            Part("call", call, "OpenMM to the model and back, units", of="model"),
+        ]
+    return parts
+
+
+def _barostat(config: SimulateConfig, model: Timing) -> list[Part]:
+    if config.ensemble != "npt":
+        return []
+    each = model.scaled(CALLS_OF_AN_ATTEMPT / config.barostat_interval)
+    note = (
+        f"{CALLS_OF_AN_ATTEMPT} evaluations every {config.barostat_interval} steps, by the model's "
+        "time; their lists are above"
+    )
+    return [Part("barostat", each, note)]
+
+
+def _engine_note(config: SimulateConfig) -> str:
+    words: list[str] = [config.ensemble]
+    if config.ensemble != "nve":
+        words.append(config.thermostat)
+    if config.inner:
+        words.append(f"{config.respa_steps} steps of the inner potential")
+    return f"the same without the model: {', '.join(words)}"
+
+
+def _part_of_output(output: Output) -> Part:
+    note = f"{output.once.median:.3g} ms every {output.interval} steps"
+    return Part(output.name, output.per_step, note)
+
+
+def _what_if(run: Run, direct: Direct, pairs: Pairs) -> WhatIf:
+    """Time the model otherwise: threads, a wider list, float32, twice the system."""
+    wide = None if direct.molecules is not None else time_pairs(direct, WIDE * direct.skin)
+    return WhatIf(
+        threads=time_threads(run),
+        pairs=pairs.taking,
+        listing=pairs.listing,
+        wide_pairs=None if wide is None else wide.taking,
+        wide_listing=None if wide is None else wide.listing,
+        direct=direct.time_call(),
+        float32=direct.in_float32() if direct.artefact.manifest.dtype == "float64" else None,
+        doubled=direct.doubled() if len(direct.numbers) < SMALL_ATOMS else None,
+    )

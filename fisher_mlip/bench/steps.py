@@ -1,0 +1,109 @@
+"""The steps of a whole run, timed one by one, and what fell on each of them."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fisher_mlip.bench.result import Output
+from fisher_mlip.bench.timing import Timing, timed, timing_of
+from fisher_mlip.config import SimulateConfig
+from fisher_mlip.simulate.driving import Run, advance
+from fisher_mlip.simulate.progress import shown_progress
+
+# Long enough for medians, short enough to wait for.
+SECONDS = 20.0
+FEWEST_STEPS = 20
+WARM_UP_STEPS = 5
+
+Kind = tuple[frozenset[str], int]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Timed steps.
+
+    Attributes:
+        seconds: of each.
+        kinds: what was written at each, and how often its list was built.
+    """
+
+    seconds: tuple[float, ...]
+    kinds: tuple[Kind, ...]
+
+    @property
+    def rebuilds(self) -> float:
+        """Of the list, per step."""
+        return sum(built for _, built in self.kinds) / len(self.kinds)
+
+    def of_a_long_run(self, outputs: Mapping[str, Output]) -> Timing:
+        """Return ms per step of a run in which each output has its own frequency.
+
+        The mean over kinds of steps of their medians: one step that something else held up changes
+        nothing. An output that fell on too few of these steps, or on none, is added by its cost.
+
+        Args:
+            outputs: by name.
+        """
+        by_kind = defaultdict(list)
+        for seconds, kind in zip(self.seconds, self.kinds, strict=True):
+            by_kind[kind].append(seconds)
+        count = len(self.seconds)
+        found = [(len(times) / count, timing_of(times)) for times in by_kind.values()]
+        means = [
+            sum(weight * getattr(timing, name) for weight, timing in found)
+            for name in ("median", "lower", "upper")
+        ]
+        missing = sum(
+            output.once.median * (1.0 / output.interval - self._frequency(name))
+            for name, output in outputs.items()
+        )
+        return Timing(*means).shifted(missing)
+
+    def _frequency(self, name: str) -> float:
+        return sum(name in written for written, _ in self.kinds) / len(self.kinds)
+
+
+def intervals_of(config: SimulateConfig, *, has_molecules: bool) -> dict[str, tuple[str, int]]:
+    """Return what a run writes: the option of each interval, and the interval."""
+    report = ("--report-interval", config.report_interval)
+    found = {
+        "ledger": report,
+        "trajectory": ("--trajectory-interval", config.trajectory_interval),
+        "checkpoint": ("--checkpoint-interval", config.checkpoint_interval),
+    }
+    if has_molecules:
+        found["molecules"] = report
+    if config.watch.enabled:
+        found["watch"] = ("--watch-interval", config.watch.interval)
+    if config.uncertainty_interval:
+        found["uncertainty"] = ("--uncertainty-interval", config.uncertainty_interval)
+    return found
+
+
+def time_steps(run: Run, steps: int | None) -> Steps:
+    """Step a run with everything that it writes, and time each step.
+
+    Args:
+        run: at its start; its configuration asks for more steps than are made.
+        steps: how many after the warm-up; None: as many as take about 20 s, at least 20.
+
+    Raises:
+        UnstableRunError: a number is not finite.
+    """
+    warm_up = [timed(lambda: advance(run)) for _ in range(WARM_UP_STEPS)]
+    if steps is None:
+        steps = max(FEWEST_STEPS, int(SECONDS / float(np.median(warm_up))))
+    intervals = intervals_of(run.config, has_molecules=run.reporters.molecules is not None)
+    list_rebuilds = run.simulation.potential.list_rebuilds
+    seconds, kinds = [], []
+    with shown_progress("steps", 0, steps) as show:
+        for step in range(1, steps + 1):
+            before = list_rebuilds()
+            seconds.append(timed(lambda: advance(run)))
+            current = run.simulation.currentStep
+            written = {name for name, (_, every) in intervals.items() if current % every == 0}
+            kinds.append((frozenset(written), list_rebuilds() - before))
+            show(step, 0.0)
+    return Steps(tuple(seconds), tuple(kinds))
