@@ -72,7 +72,7 @@ def bench_lammps(config: SimulateConfig, steps: int | None) -> Bench:
         machine=describe_machine(load, threads_per_rank(config.ranks)),
         system=system,
         total=_total(found),
-        parts=_parts(found),
+        parts=_parts(found, config),
         what_if=WhatIf(ranks=others),
     )
 
@@ -105,10 +105,22 @@ def _total(found: Breakdown) -> Timing:
     return Timing(mean, mean, mean)
 
 
-def _parts(found: Breakdown) -> tuple[Part, ...]:
+def _parts(found: Breakdown, config: SimulateConfig) -> tuple[Part, ...]:
     """Return the sections, means over the ranks with the fastest and the slowest rank's."""
     scale = MS_PER_S / found.steps
+    notes = NOTES | {"Output": NOTES["Output"] + _unreached(found.steps, config)}
     return tuple(
-        Part(name, Timing(one.mean, one.least, one.most).scaled(scale), NOTES[name])
+        Part(name, Timing(one.mean, one.least, one.most).scaled(scale), notes[name])
         for name, one in found.sections.items()
     )
+
+
+def _unreached(steps: int, config: SimulateConfig) -> str:
+    """Return in words what no timed step was long enough for."""
+    every = {
+        "log": config.report_interval,
+        "dump": config.trajectory_interval,
+        "restart files": config.checkpoint_interval,
+    }
+    found = [f"{name} every {interval}" for name, interval in every.items() if interval > steps]
+    return f"; not in these steps: {', '.join(found)}" if found else ""

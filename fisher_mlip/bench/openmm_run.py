@@ -6,14 +6,14 @@ from pathlib import Path
 from fisher_mlip.bench.machine import describe_machine, present_load
 from fisher_mlip.bench.outputs import time_outputs
 from fisher_mlip.bench.pieces import (
-    SMALL_ATOMS,
     WIDE,
+    Calls,
     Direct,
     Pairs,
     direct_of,
+    time_calls,
     time_engine,
     time_list,
-    time_model,
     time_pairs,
     time_threads,
 )
@@ -67,12 +67,13 @@ def _bench(run: Run, artefact: Artefact, steps: int | None, load: float) -> Benc
     direct = direct_of(run, artefact)
     pairs = time_pairs(direct, config.skin)
     building = time_list(run, config.skin)
-    model = time_model(run)
+    platform = run.simulation.context.getPlatform().getName()
+    on_cpu = platform in ON_CPU
+    calls = time_calls(run, direct, on_cpu=on_cpu)
     engine = time_engine(run.molecular, config)
     outputs = time_outputs(run)
     total = timed.of_a_long_run({output.name: output for output in outputs})
-    platform = run.simulation.context.getPlatform().getName()
-    what_if = _what_if(run, direct, pairs) if platform in ON_CPU else WhatIf()
+    what_if = _what_if(run, direct, pairs, calls) if on_cpu else WhatIf()
     system = System(
         atoms=len(direct.numbers),
         edges=pairs.edges,
@@ -87,8 +88,8 @@ def _bench(run: Run, artefact: Artefact, steps: int | None, load: float) -> Benc
     )
     parts = [
         Part("list", building.scaled(timed.rebuilds), _list_note(run, timed.rebuilds, building)),
-        *_model_parts(model, pairs, what_if.direct),
-        *_barostat(config, model),
+        *_model_parts(calls, pairs),
+        *_barostat(config, calls.model),
         Part("engine", engine, _engine_note(config)),
         *(_part_of_output(output) for output in outputs),
     ]
@@ -106,8 +107,9 @@ def _list_note(run: Run, rebuilds: float, building: Timing) -> str:
     return f"{building.median:.3g} ms every {1.0 / rebuilds:.3g} steps"
 
 
-def _model_parts(model: Timing, pairs: Pairs, direct: Timing | None) -> list[Part]:
+def _model_parts(calls: Calls, pairs: Pairs) -> list[Part]:
     """Return the model, and what is in it where it was called without an engine too."""
+    model, direct = calls.model, calls.direct
     parts = [Part("model", model, "energy and forces, the list kept")]
     if direct is not None:
         network = direct.shifted(-pairs.taking.median)
@@ -145,8 +147,8 @@ def _part_of_output(output: Output) -> Part:
     return Part(output.name, output.per_step, note)
 
 
-def _what_if(run: Run, direct: Direct, pairs: Pairs) -> WhatIf:
-    """Time the model otherwise: threads, a wider list, float32, twice the system."""
+def _what_if(run: Run, direct: Direct, pairs: Pairs, calls: Calls) -> WhatIf:
+    """Return the run otherwise: threads, a wider list, float32, twice the system."""
     wide = None if direct.molecules is not None else time_pairs(direct, WIDE * direct.skin)
     return WhatIf(
         threads=time_threads(run),
@@ -154,7 +156,7 @@ def _what_if(run: Run, direct: Direct, pairs: Pairs) -> WhatIf:
         listing=pairs.listing,
         wide_pairs=None if wide is None else wide.taking,
         wide_listing=None if wide is None else wide.listing,
-        direct=direct.time_call(),
-        float32=direct.in_float32() if direct.artefact.manifest.dtype == "float64" else None,
-        doubled=direct.doubled() if len(direct.numbers) < SMALL_ATOMS else None,
+        direct=calls.direct,
+        float32=calls.float32,
+        doubled=calls.doubled,
     )

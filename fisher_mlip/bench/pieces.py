@@ -1,7 +1,9 @@
 """List, model and engine, each alone; and the model otherwise."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import torch
 from openmm.app import Simulation
 
 from fisher_mlip.bench.machine import available_cores
-from fisher_mlip.bench.timing import NOTHING, Timing, repeated, timed, timing_of
+from fisher_mlip.bench.timing import NOTHING, Timing, alternated, repeated, timed, timing_of
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.export import Artefact, ArtefactPotential
@@ -30,9 +32,38 @@ PAIRS_OF_CALLS = 6
 WIDE = 2.0
 
 
-def time_model(run: Run) -> Timing:
-    """Return energy and forces by the route that runs, the list kept, ms a call."""
-    return timing_of(repeated(lambda: context_forces(run.simulation.context)))
+@dataclass(frozen=True)
+class Calls:
+    """Energy and forces, the list kept, measured by turns; ms a call.
+
+    Attributes:
+        model: by the route that runs.
+        direct: without an engine.
+        float32: without an engine, of a float64 model in float32.
+        doubled: without an engine, for twice a small system.
+    """
+
+    model: Timing
+    direct: Timing | None = None
+    float32: Timing | None = None
+    doubled: Timing | None = None
+
+
+def time_calls(run: Run, direct: "Direct", *, on_cpu: bool) -> Calls:
+    """Return what a call of the model takes, on the CPU otherwise too."""
+    calls: dict[str, Callable[[], object]] = {
+        "model": lambda: context_forces(run.simulation.context)
+    }
+    with tempfile.TemporaryDirectory() as name:
+        if on_cpu:
+            calls["direct"] = direct.potential()
+            if direct.artefact.manifest.dtype == "float64":
+                other = recast(direct.artefact, "float32", Path(name))
+                calls["float32"] = direct.changed(artefact=other).potential()
+            if len(direct.numbers) < SMALL_ATOMS:
+                calls["doubled"] = direct.doubled().potential()
+        found = alternated([partial(timed, call) for call in calls.values()])
+    return Calls(**dict(zip(calls, found, strict=True)))
 
 
 def time_list(run: Run, skin: float) -> Timing:
@@ -77,14 +108,19 @@ def time_engine(molecular: MolecularSystem, config: SimulateConfig) -> Timing:
 def time_threads(run: Run) -> dict[int, Timing]:
     """Return the model's evaluation on one thread, on the run's own and on all cores, ms."""
     own = torch.get_num_threads()
-    found = {}
+    numbers = sorted({1, own, available_cores()})
+    context = run.simulation.context
+
+    def measure(threads: int) -> float:
+        torch.set_num_threads(threads)
+        context_forces(context)  # the threads start
+        return timed(lambda: context_forces(context))
+
     try:
-        for threads in sorted({1, own, available_cores()}):
-            torch.set_num_threads(threads)
-            found[threads] = time_model(run)
+        found = alternated([partial(measure, threads) for threads in numbers])
     finally:
         torch.set_num_threads(own)
-    return found
+    return dict(zip(numbers, found, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +145,8 @@ class Direct:
     cell: FloatArray | None
     skin: float
 
-    def time_call(self) -> Timing:
-        """Return energy and forces, the list kept, ms."""
+    def potential(self) -> Callable[[], object]:
+        """Return a call for energy and forces where the atoms are."""
         potential = ArtefactPotential(
             self.artefact,
             self.numbers,
@@ -119,7 +155,7 @@ class Direct:
             skin=self.skin,
             molecules=self.molecules,
         )
-        return timing_of(repeated(lambda: potential.energy_and_forces(self.positions, self.cell)))
+        return lambda: potential.energy_and_forces(self.positions, self.cell)
 
     def bound(self, skin: float) -> Any:
         """Return the module that keeps the list."""
@@ -131,14 +167,8 @@ class Direct:
             kernel=self.kernel,
         )
 
-    def in_float32(self) -> Timing:
-        """Return the call of the same model in float32, ms."""
-        with tempfile.TemporaryDirectory() as name:
-            other = recast(self.artefact, "float32", Path(name))
-            return self.changed(artefact=other).time_call()
-
-    def doubled(self) -> Timing:
-        """Return the call for two of this system that do not see each other's copy, ms."""
+    def doubled(self) -> "Direct":
+        """Return two of this system side by side: in a box twice as long, or out of reach."""
         if self.cell is not None:
             aside, cell = self.cell[0], self.cell * np.array([[2.0], [1.0], [1.0]])
         else:
@@ -152,7 +182,7 @@ class Direct:
             molecules=molecules,
             positions=np.concatenate([self.positions, self.positions + aside]),
             cell=cell,
-        ).time_call()
+        )
 
     def changed(self, **values: Any) -> "Direct":
         """Return a copy with other values."""

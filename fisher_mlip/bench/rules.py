@@ -150,9 +150,10 @@ def _seldom(bench: Bench, outputs: list[Output], share: float) -> Advice:
     longer = round_up(wanted, _multiple(bench, option))
     gain = share - bench.share(once / longer)
     names = " and ".join(output.name for output in outputs)
+    verb = "takes" if len(outputs) == 1 else "take"
     return Advice(
-        f"{option} {longer} (now {interval}): {names} take {share:.1f} % of the time, {CHEAP:g} % "
-        f"or less then: {gain:.0f} % less time a step",
+        f"{option} {longer} (now {interval}): {names} {verb} {share:.1f} % of the time, "
+        f"{CHEAP:g} % or less then: {gain:.0f} % less time a step",
         gain,
     )
 
@@ -182,8 +183,8 @@ def barostat(bench: Bench) -> list[Advice]:
     return [
         Advice(
             f"--barostat-interval {2 * interval} (now {interval}): its evaluations take "
-            f"{share:.1f} % of the time, half then, and the volume follows half as fast: {gain:.0f} % less "
-            "time a step",
+            f"{share:.1f} % of the time, half then, and the volume follows half as fast: "
+            f"{gain:.0f} % less time a step",
             gain,
         )
     ]
@@ -199,7 +200,7 @@ def small_system(bench: Bench) -> list[Advice]:
         return []
     words = (
         f"{bench.system.atoms} atoms are few: {100.0 * min(fixed, 1.0):.0f} % of a call of the "
-        "model would be the same for none"
+        "model do not grow with them"
     )
     if bench.config.system == GAS:
         molecules = 2 * bench.config.molecules
@@ -237,6 +238,14 @@ def ghosts(bench: Bench) -> list[Advice]:
             None,
         )
     ]
+
+
+def lammps_precision(bench: Bench) -> list[Advice]:
+    """float64 where float32 would do."""
+    if bench.system.dtype != "float64":
+        return []
+    words = "export the model again with --dtype float32, unless you need float64's digits"
+    return [Advice(f"{words} (not measured)", None)]
 
 
 def lammps_list(bench: Bench) -> list[Advice]:
@@ -302,5 +311,6 @@ OPENMM_RULES: tuple[Rule, ...] = (
     *(slow_kernel, precision, threads, busy_machine, skin, intervals, barostat, small_system),
 )
 LAMMPS_RULES: tuple[Rule, ...] = (
-    *(busy_machine, ranks, ghosts, lammps_list, lammps_output, lammps_uncertainty),
+    *(busy_machine, ranks, ghosts, lammps_precision, lammps_list, lammps_output),
+    lammps_uncertainty,
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fisher_mlip.bench.result import Output
+from fisher_mlip.bench.result import NS_PER_FS, SECONDS_PER_DAY, Output
 from fisher_mlip.bench.timing import Timing, timed, timing_of
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.simulate.driving import Run, advance
@@ -97,6 +97,7 @@ def time_steps(run: Run, steps: int | None) -> Steps:
         steps = max(FEWEST_STEPS, int(SECONDS / float(np.median(warm_up))))
     intervals = intervals_of(run.config, has_molecules=run.reporters.molecules is not None)
     list_rebuilds = run.simulation.potential.list_rebuilds
+    per_day = run.config.timestep * NS_PER_FS * SECONDS_PER_DAY
     seconds, kinds = [], []
     with shown_progress("steps", 0, steps) as show:
         for step in range(1, steps + 1):
@@ -105,5 +106,5 @@ def time_steps(run: Run, steps: int | None) -> Steps:
             current = run.simulation.currentStep
             written = {name for name, (_, every) in intervals.items() if current % every == 0}
             kinds.append((frozenset(written), list_rebuilds() - before))
-            show(step, 0.0)
+            show(step, per_day * step / sum(seconds))
     return Steps(tuple(seconds), tuple(kinds))

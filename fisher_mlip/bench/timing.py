@@ -9,6 +9,7 @@ import numpy as np
 MS_PER_S = 1000.0
 # Of one measurement, s.
 BUDGET_S = 2.0
+MOST_CALLS = 200
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def repeated(
     call: Callable[[], object],
     *,
     at_least: int = 5,
-    at_most: int = 200,
+    at_most: int = MOST_CALLS,
     budget_s: float = BUDGET_S,
     warm_up: int = 2,
 ) -> list[float]:
@@ -65,3 +66,21 @@ def repeated(
     while len(found) < at_least or (len(found) < at_most and sum(found) < budget_s):
         found.append(timed(call))
     return found
+
+
+def alternated(
+    measures: Sequence[Callable[[], float]], *, at_least: int = 5, budget_s: float = 2.0 * BUDGET_S
+) -> list[Timing]:
+    """Return the times of several things, measured by turns: what disturbs one disturbs all.
+
+    Args:
+        measures: each returns the seconds of one call; the first round is left out.
+        at_least: rounds.
+        budget_s: of all rounds together.
+    """
+    rounds: list[list[float]] = []
+    for measure in measures:
+        measure()
+    while len(rounds) < at_least or (len(rounds) < MOST_CALLS and np.sum(rounds) < budget_s):
+        rounds.append([measure() for measure in measures])
+    return [timing_of(column) for column in zip(*rounds, strict=True)]
