@@ -1,6 +1,8 @@
 """A run in OpenMM -> where its time goes."""
 
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fisher_mlip.bench.machine import describe_machine, present_load
@@ -23,6 +25,7 @@ from fisher_mlip.bench.timing import Timing
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.export.certification import without_certification_warnings
+from fisher_mlip.interruption import Interruption, noted_interruption
 from fisher_mlip.simulate.driving import Run
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.run import start_run
@@ -56,24 +59,43 @@ def bench_openmm(config: SimulateConfig, steps: int | None) -> Bench:
     with tempfile.TemporaryDirectory() as name, without_certification_warnings():
         run = start_run(endless, artefact, RunFolder(Path(name) / "run"), overwrite=False)
         try:
-            return _bench(run, artefact, steps, load)
+            # Raised inside a PythonForce, Ctrl-C would come out as a failure of OpenMM.
+            with noted_interruption() as interruption:
+                return _bench(run, artefact, steps, load, partial(_go_on, interruption))
         finally:
             run.reporters.close()
 
 
-def _bench(run: Run, artefact: Artefact, steps: int | None, load: float) -> Bench:
+def _go_on(interruption: Interruption) -> None:
+    if interruption.wanted:
+        raise KeyboardInterrupt
+
+
+def _bench(
+    run: Run,
+    artefact: Artefact,
+    steps: int | None,
+    load: float,
+    go_on: Callable[[], None],
+) -> Bench:
+    """Take the measurements; `go_on` is asked between them and raises when there is a wish to stop."""
     config, potential = run.config, run.simulation.potential
-    timed = time_steps(run, steps)
+    timed = time_steps(run, steps, go_on)
     direct = direct_of(run, artefact)
     pairs = time_pairs(direct, config.skin)
     building = time_list(run, config.skin)
+    go_on()
     platform = run.simulation.context.getPlatform().getName()
     on_cpu = platform in ON_CPU
     calls = time_calls(run, direct, on_cpu=on_cpu)
+    go_on()
     engine = time_engine(run.molecular, config)
+    go_on()
     outputs = time_outputs(run)
     total = timed.of_a_long_run({output.name: output for output in outputs})
+    go_on()
     what_if = _what_if(run, direct, pairs, calls) if on_cpu else WhatIf()
+    go_on()
     system = System(
         atoms=len(direct.numbers),
         edges=pairs.edges,

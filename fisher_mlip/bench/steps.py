@@ -1,7 +1,7 @@
 """The steps of a whole run, timed one by one, and what fell on each of them."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,12 +82,13 @@ def intervals_of(config: SimulateConfig, *, has_molecules: bool) -> dict[str, tu
     return found
 
 
-def time_steps(run: Run, steps: int | None) -> Steps:
+def time_steps(run: Run, steps: int | None, go_on: Callable[[], None] = lambda: None) -> Steps:
     """Step a run with everything that it writes, and time each step.
 
     Args:
         run: at its start; its configuration asks for more steps than are made.
         steps: how many after the warm-up; None: as many as take about 20 s, at least 20.
+        go_on: is called at each step.
 
     Raises:
         UnstableRunError: a number is not finite.
@@ -101,6 +102,7 @@ def time_steps(run: Run, steps: int | None) -> Steps:
     seconds, kinds = [], []
     with shown_progress("steps", 0, steps) as show:
         for step in range(1, steps + 1):
+            go_on()
             before = list_rebuilds()
             seconds.append(timed(lambda: advance(run)))
             current = run.simulation.currentStep

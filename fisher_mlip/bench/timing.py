@@ -56,10 +56,11 @@ def repeated(
     *,
     at_least: int = 5,
     at_most: int = MOST_CALLS,
-    budget_s: float = BUDGET_S,
+    budget_s: float | None = None,
     warm_up: int = 2,
 ) -> list[float]:
     """Return the seconds of calls after a warm-up, as many as the budget holds."""
+    budget_s = BUDGET_S if budget_s is None else budget_s
     for _ in range(warm_up):
         call()
     found: list[float] = []
@@ -68,19 +69,16 @@ def repeated(
     return found
 
 
-def alternated(
-    measures: Sequence[Callable[[], float]], *, at_least: int = 5, budget_s: float = 2.0 * BUDGET_S
-) -> list[Timing]:
+def alternated(measures: Sequence[Callable[[], float]], *, at_least: int = 5) -> list[Timing]:
     """Return the times of several things, measured by turns: what disturbs one disturbs all.
 
     Args:
         measures: each returns the seconds of one call; the first round is left out.
-        at_least: rounds.
-        budget_s: of all rounds together.
+        at_least: rounds; as many more as twice the budget holds.
     """
     rounds: list[list[float]] = []
     for measure in measures:
         measure()
-    while len(rounds) < at_least or (len(rounds) < MOST_CALLS and np.sum(rounds) < budget_s):
+    while len(rounds) < at_least or (len(rounds) < MOST_CALLS and np.sum(rounds) < 2.0 * BUDGET_S):
         rounds.append([measure() for measure in measures])
     return [timing_of(column) for column in zip(*rounds, strict=True)]

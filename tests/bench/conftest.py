@@ -5,12 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fisher_mlip.bench import timing
 from fisher_mlip.data import Frame, Frames, write_frames
 from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
 from tests.lammps.conftest import in_float64, liquid, plugin, two_layers
 from tests.simulate.conftest import exploding
 
 __all__ = ["exploding", "in_float64", "liquid", "plugin", "two_layers"]
+
+
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measurement of a few calls: no test looks at the clock."""
+    monkeypatch.setattr(timing, "BUDGET_S", 0.05)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,11 @@
 """`fisher-mlip bench` as a user meets it; no figure of time is asserted."""
 
+import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -12,8 +17,9 @@ from typer.testing import CliRunner
 from fisher_mlip.cli.app import app
 from fisher_mlip.cli.bench import NOT_OF_A_RUN, bench
 from fisher_mlip.cli.simulate import simulate
-from fisher_mlip.export import Artefact
+from fisher_mlip.export import Artefact, potential
 from fisher_mlip.export.lammps_artefact import LammpsArtefact
+from fisher_mlip.model import Checkpoint
 from fisher_mlip.products import read_json
 from tests.lammps.engine import needs_lammps
 
@@ -95,6 +101,44 @@ def test_a_run_folder_in_place_of_the_model(artefact: Artefact, tmp_path: Path) 
     assert "expected a run folder or a configuration, found both" in both.output
 
 
+def test_what_costs_and_could_run_otherwise_is_told(
+    headed: tuple[Checkpoint, Artefact], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An old export with rows of uncertainty, under r-RESPA."""
+    old = "the model was exported before there were fused operators: export it again"
+    monkeypatch.setattr(potential, "why_not_fused", lambda _: old)
+    options = ["--inner", "opls", "--respa-steps", 2, "--uncertainty-interval", 2, "--no-watch"]
+    target = tmp_path / "bench"
+    done = run_command("bench", headed[1].path, *GAS, *options, "--steps", 8, "-o", target)
+    assert done.exit_code == 0, done.output
+    assert old in done.output
+    assert "2 steps of the inner potential" in done.output
+    said = read_json(target / "summary.json")["what_to_change"]
+    for start in ("export the model again: it is older", "--uncertainty-interval"):
+        assert [sentence for sentence in said if sentence.startswith(start)], said
+
+
+def test_ctrl_c_leaves_nothing(artefact: Artefact, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "fisher_mlip", "bench", str(artefact.path), *GAS]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = subprocess.Popen(
+        [*words, "-o", str(tmp_path / "bench")],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60.0
+    while not list(tmp_path.glob("*/run/ledger.csv")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    command.send_signal(signal.SIGINT)
+    _, said = command.communicate(timeout=60.0)
+    assert command.returncode == 130, said
+    assert said.strip().splitlines()[-1] == "interrupted"
+    assert not list(tmp_path.glob("*/run"))
+    assert not (tmp_path / "bench").exists()
+
+
 def test_an_explosion_exits_with_3(exploding: Artefact, scratch: Path, tmp_path: Path) -> None:
     target = tmp_path / "bench"
     done = run_command("bench", exploding.path, *GAS, "--steps", 12, "-o", target)
@@ -115,7 +159,7 @@ def test_an_explosion_exits_with_3(exploding: Artefact, scratch: Path, tmp_path:
         (["--uncertainty-interval", "5"], "carries no sampled heads"),
         (["--route", "telepathy"], "'route' in the options"),
         (["--config", "absent.yaml"], "expected a file 'absent.yaml'"),
-        (["--engine", "lammps"], "model.lmp.pt"),
+        (["--engine", "lammps"], "expected format 'fisher-mlip lammps 1'"),
     ],
 )
 def test_refusals_are_one_sentence(
