@@ -78,7 +78,7 @@ def _bench(
     load: float,
     go_on: Callable[[], None],
 ) -> Bench:
-    """Take the measurements; `go_on` is asked between them and raises when there is a wish to stop."""
+    """Take the measurements; `go_on` is asked between them and raises where a stop is wanted."""
     config, potential = run.config, run.simulation.potential
     timed = time_steps(run, steps, go_on)
     direct = direct_of(run, artefact)

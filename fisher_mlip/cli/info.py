@@ -35,7 +35,7 @@ def info(
     """Say what a file or folder is and its main facts.
 
     Knows reference data, splits, checkpoints, artefacts (model.pt, model.lmp.pt), run folders,
-    reports, configurations, and the files in them. No model is loaded.
+    reports, benches, configurations, and the files in them. No model is loaded.
 
     Example: fisher-mlip info checkpoint/
     """
@@ -95,6 +95,8 @@ def _describe_folder(folder: Path) -> Facts:
         return _describe_lammps_folder(folder)
     if {"report.html", "summary.json"} <= names:
         return outputs.describe_report(folder)
+    if {"bench.png", "summary.json"} <= names:
+        return outputs.describe_bench(folder)
     if {"train.xyz", "summary.json"} <= names:
         return outputs.describe_split(folder)
     if "training.csv" in names:

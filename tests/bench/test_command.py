@@ -2,10 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
-import time
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from fisher_mlip.bench import steps
 from fisher_mlip.cli.app import app
 from fisher_mlip.cli.bench import NOT_OF_A_RUN, bench
 from fisher_mlip.cli.simulate import simulate
@@ -21,6 +19,7 @@ from fisher_mlip.export import Artefact, potential
 from fisher_mlip.export.lammps_artefact import LammpsArtefact
 from fisher_mlip.model import Checkpoint
 from fisher_mlip.products import read_json
+from fisher_mlip.simulate.driving import Run, advance
 from tests.lammps.engine import needs_lammps
 
 GAS = ["--molecules", "4", "--timestep", "0.1", "--platform", "Reference"]
@@ -65,6 +64,9 @@ def test_a_gas(artefact: Artefact, scratch: Path, tmp_path: Path) -> None:
     assert summary["system"]["atoms"] == 36
     assert summary["what_to_change"]
     assert list(scratch.iterdir()) == []
+    told = run_command("info", target).output
+    assert "bench of a run" in told
+    assert summary["what_to_change"][0] in told
     again = run_command("bench", artefact.path, *GAS, "--steps", 12, "-o", target)
     assert again.exit_code == 2
     assert "exists: name another one or pass --overwrite" in again.output
@@ -118,25 +120,20 @@ def test_what_costs_and_could_run_otherwise_is_told(
         assert [sentence for sentence in said if sentence.startswith(start)], said
 
 
-def test_ctrl_c_leaves_nothing(artefact: Artefact, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "fisher_mlip", "bench", str(artefact.path), *GAS]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    command = subprocess.Popen(
-        [*words, "-o", str(tmp_path / "bench")],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60.0
-    while not list(tmp_path.glob("*/run/ledger.csv")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    command.send_signal(signal.SIGINT)
-    _, said = command.communicate(timeout=60.0)
-    assert command.returncode == 130, said
-    assert said.strip().splitlines()[-1] == "interrupted"
-    assert not list(tmp_path.glob("*/run"))
+def test_ctrl_c_leaves_nothing(
+    artefact: Artefact, scratch: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def press(run: Run) -> None:
+        advance(run)
+        if run.simulation.currentStep == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(steps, "advance", press)
+    done = run_command("bench", artefact.path, *GAS, "--steps", 50, "-o", tmp_path / "bench")
+    assert done.exit_code == 130
+    assert done.output.strip().endswith("interrupted")
     assert not (tmp_path / "bench").exists()
+    assert list(scratch.iterdir()) == []
 
 
 def test_an_explosion_exits_with_3(exploding: Artefact, scratch: Path, tmp_path: Path) -> None:
