@@ -21,7 +21,7 @@ from fisher_mlip.bench.pieces import (
 )
 from fisher_mlip.bench.result import Bench, Output, Part, System, WhatIf
 from fisher_mlip.bench.steps import time_steps
-from fisher_mlip.bench.timing import Timing
+from fisher_mlip.bench.timing import Timing, timing_of
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.export.certification import without_certification_warnings
@@ -92,7 +92,8 @@ def _bench(
     engine = time_engine(run.molecular, config)
     go_on()
     outputs = time_outputs(run)
-    total = timed.of_a_long_run({output.name: output for output in outputs})
+    total = timed.of_a_long_run({output.name: output for output in outputs}, building)
+    model = timing_of(timed.calls) if timed.calls else calls.model
     go_on()
     what_if = _what_if(run, direct, pairs, calls) if on_cpu else WhatIf()
     go_on()
@@ -110,8 +111,8 @@ def _bench(
     )
     parts = [
         Part("list", building.scaled(timed.rebuilds), _list_note(run, timed.rebuilds, building)),
-        *_model_parts(calls, pairs),
-        *_barostat(config, calls.model),
+        *_model_parts(model, calls, pairs),
+        *_barostat(config, model),
         Part("engine", engine, _engine_note(config)),
         *(_part_of_output(output) for output in outputs),
     ]
@@ -129,13 +130,14 @@ def _list_note(run: Run, rebuilds: float, building: Timing) -> str:
     return f"{building.median:.3g} ms every {1.0 / rebuilds:.3g} steps"
 
 
-def _model_parts(calls: Calls, pairs: Pairs) -> list[Part]:
+def _model_parts(model: Timing, calls: Calls, pairs: Pairs) -> list[Part]:
     """Return the model, and what is in it where it was called without an engine too."""
-    model, direct = calls.model, calls.direct
     parts = [Part("model", model, "energy and forces, the list kept")]
-    if direct is not None:
+    if calls.direct is not None:
+        # By turns with the model outside of the run: only their ratio is of use here.
+        direct = calls.direct.scaled(model.median / calls.model.median)
         network = direct.shifted(-pairs.taking.median)
-        call = model.shifted(-direct.median)
+        call = Timing(*(model.median - ms for ms in (direct.median, direct.upper, direct.lower)))
         parts += [
             Part("pairs", pairs.taking, "taken from the list", of="model"),
             Part("network", network, "energy and its slopes", of="model"),

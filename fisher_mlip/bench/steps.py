@@ -10,12 +10,15 @@ from fisher_mlip.bench.result import NS_PER_FS, SECONDS_PER_DAY, Output
 from fisher_mlip.bench.timing import Timing, timed, timing_of
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.simulate.driving import Run, advance
+from fisher_mlip.simulate.engine import context_forces
 from fisher_mlip.simulate.progress import shown_progress
 
 # Long enough for medians, short enough to wait for.
 SECONDS = 20.0
 FEWEST_STEPS = 20
 WARM_UP_STEPS = 5
+# Of the model alone, about, between the steps.
+CALLS = 50
 
 Kind = tuple[frozenset[str], int]
 
@@ -27,17 +30,21 @@ class Steps:
     Attributes:
         seconds: of each.
         kinds: what was written at each, and how often its list was built.
+        calls: seconds of calls of the model between them, the list kept.
+        built_between: how often such a call, which is left out, built the list for the next step.
     """
 
     seconds: tuple[float, ...]
     kinds: tuple[Kind, ...]
+    calls: tuple[float, ...] = ()
+    built_between: int = 0
 
     @property
     def rebuilds(self) -> float:
         """Of the list, per step."""
-        return sum(built for _, built in self.kinds) / len(self.kinds)
+        return (self.built_between + sum(built for _, built in self.kinds)) / len(self.kinds)
 
-    def of_a_long_run(self, outputs: Mapping[str, Output]) -> Timing:
+    def of_a_long_run(self, outputs: Mapping[str, Output], building: Timing) -> Timing:
         """Return ms per step of a run in which each output has its own frequency.
 
         The mean over kinds of steps of their medians: one step that something else held up changes
@@ -45,6 +52,7 @@ class Steps:
 
         Args:
             outputs: by name.
+            building: of the list, once.
         """
         by_kind = defaultdict(list)
         for seconds, kind in zip(self.seconds, self.kinds, strict=True):
@@ -59,6 +67,7 @@ class Steps:
             output.once.median * (1.0 / output.interval - self._frequency(name))
             for name, output in outputs.items()
         )
+        missing += building.median * self.built_between / count
         return Timing(*means).shifted(missing)
 
     def _frequency(self, name: str) -> float:
@@ -83,7 +92,9 @@ def intervals_of(config: SimulateConfig, *, has_molecules: bool) -> dict[str, tu
 
 
 def time_steps(run: Run, steps: int | None, go_on: Callable[[], None] = lambda: None) -> Steps:
-    """Step a run with everything that it writes, and time each step.
+    """Step a run with everything that it writes, and time each step; between them, the model alone.
+
+    What disturbs a machine for a while then disturbs both.
 
     Args:
         run: at its start; its configuration asks for more steps than are made.
@@ -99,7 +110,11 @@ def time_steps(run: Run, steps: int | None, go_on: Callable[[], None] = lambda: 
     intervals = intervals_of(run.config, has_molecules=run.reporters.molecules is not None)
     list_rebuilds = run.simulation.potential.list_rebuilds
     per_day = run.config.timestep * NS_PER_FS * SECONDS_PER_DAY
-    seconds, kinds = [], []
+    seconds: list[float] = []
+    kinds: list[Kind] = []
+    calls: list[float] = []
+    between = 0
+    every_call = max(1, steps // CALLS)
     with shown_progress("steps", 0, steps) as show:
         for step in range(1, steps + 1):
             go_on()
@@ -108,5 +123,11 @@ def time_steps(run: Run, steps: int | None, go_on: Callable[[], None] = lambda: 
             current = run.simulation.currentStep
             written = {name for name, (_, every) in intervals.items() if current % every == 0}
             kinds.append((frozenset(written), list_rebuilds() - before))
+            if step % every_call == 0:
+                before = list_rebuilds()
+                call = timed(lambda: context_forces(run.simulation.context))
+                built = list_rebuilds() - before
+                between += built
+                calls += [] if built else [call]
             show(step, per_day * step / sum(seconds))
-    return Steps(tuple(seconds), tuple(kinds))
+    return Steps(tuple(seconds), tuple(kinds), tuple(calls), between)

@@ -72,6 +72,9 @@ def repeated(
 def alternated(measures: Sequence[Callable[[], float]], *, at_least: int = 5) -> list[Timing]:
     """Return the times of several things, measured by turns: what disturbs one disturbs all.
 
+    The first is as it was found, the others are its median times the quartiles of their ratios to
+    it in the same round.
+
     Args:
         measures: each returns the seconds of one call; the first round is left out.
         at_least: rounds; as many more as twice the budget holds.
@@ -81,4 +84,8 @@ def alternated(measures: Sequence[Callable[[], float]], *, at_least: int = 5) ->
         measure()
     while len(rounds) < at_least or (len(rounds) < MOST_CALLS and np.sum(rounds) < 2.0 * BUDGET_S):
         rounds.append([measure() for measure in measures])
-    return [timing_of(column) for column in zip(*rounds, strict=True)]
+    times = np.array(rounds)
+    first = timing_of(times[:, 0].tolist())
+    ratios = times[:, 1:] / times[:, :1]
+    others = np.quantile(ratios, [0.5, 0.25, 0.75], axis=0).T * first.median
+    return [first, *(Timing(*row) for row in others.tolist())]

@@ -93,12 +93,9 @@ def _describe_folder(folder: Path) -> Facts:
             return _describe_artefact(folder / name)
     if "log.lammps" in names:
         return _describe_lammps_folder(folder)
-    if {"report.html", "summary.json"} <= names:
-        return outputs.describe_report(folder)
-    if {"bench.png", "summary.json"} <= names:
-        return outputs.describe_bench(folder)
-    if {"train.xyz", "summary.json"} <= names:
-        return outputs.describe_split(folder)
+    for name, describe_summary in outputs.BESIDE_SUMMARY.items():
+        if {name, "summary.json"} <= names:
+            return describe_summary(folder)
     if "training.csv" in names:
         raise InputError(f"expected a model in '{folder}', found a training without one yet")
     raise InputError(

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,11 @@ def describe_bench(folder: Path) -> Facts:
 def describe_split(folder: Path) -> Facts:
     """Return the parts of a split."""
     return {"kind": "split", **read_json(folder / SUMMARY_NAME)}
+
+
+# What stands beside a summary.json tells whose it is.
+BESIDE_SUMMARY: dict[str, Callable[[Path], Facts]] = {
+    "report.html": describe_report,
+    "bench.png": describe_bench,
+    "train.xyz": describe_split,
+}

@@ -6,8 +6,10 @@ import pytest
 
 from fisher_mlip.bench.breakdown import read_breakdown
 from fisher_mlip.bench.steps import Steps
+from fisher_mlip.bench.timing import NOTHING, alternated
 from fisher_mlip.errors import InputError
 
+from .figures import ms
 from .figures import written as output_of
 
 LOG = """
@@ -39,7 +41,7 @@ def steps_of(seconds: list[float], *, every: int, slow: float) -> Steps:
 
 def test_a_step_holds_its_outputs_at_their_frequency() -> None:
     ledger = {"ledger": output_of("ledger", "--report-interval", 10, 0.0)}
-    total = steps_of([1e-3] * 40, every=10, slow=5e-3).of_a_long_run(ledger)
+    total = steps_of([1e-3] * 40, every=10, slow=5e-3).of_a_long_run(ledger, NOTHING)
     assert total.median == pytest.approx(1.5)
 
 
@@ -47,7 +49,7 @@ def test_one_step_that_was_held_up_changes_nothing() -> None:
     ledger = {"ledger": output_of("ledger", "--report-interval", 10, 0.0)}
     seconds = [1e-3] * 40
     seconds[3] = 7.0
-    total = steps_of(seconds, every=10, slow=5e-3).of_a_long_run(ledger)
+    total = steps_of(seconds, every=10, slow=5e-3).of_a_long_run(ledger, NOTHING)
     assert total.median == pytest.approx(1.5)
 
 
@@ -57,11 +59,32 @@ def test_outputs_that_fell_on_no_step_are_added() -> None:
         "ledger": output_of("ledger", "--report-interval", 10, 0.5),
         "trajectory": output_of("trajectory", "--trajectory-interval", 100, 0.3),
     }
-    total = steps_of([1e-3] * 40, every=10, slow=5e-3).of_a_long_run(outputs)
+    total = steps_of([1e-3] * 40, every=10, slow=5e-3).of_a_long_run(outputs, NOTHING)
     assert total.median == pytest.approx(1.5 + 0.3)
     # 45 steps hold 4 rows where a long run holds 4.5.
-    total = steps_of([1e-3] * 45, every=10, slow=5e-3).of_a_long_run(outputs)
+    total = steps_of([1e-3] * 45, every=10, slow=5e-3).of_a_long_run(outputs, NOTHING)
     assert total.median == pytest.approx(1.5 + 0.3)
+
+
+def test_a_list_that_a_call_between_built_is_counted_to_the_run() -> None:
+    kinds = ((frozenset[str](), 0),) * 4
+    steps = Steps((1e-3,) * 4, kinds, built_between=1)
+    assert steps.rebuilds == 0.25
+    assert steps.of_a_long_run({}, ms(2.0)).median == pytest.approx(1.5)
+
+
+def test_what_is_measured_by_turns_is_compared_within_a_round() -> None:
+    """A machine that slows down by a factor of ten on the way changes no ratio."""
+    slow = iter([1.0] * 8 + [10.0] * 8)
+    now = [1.0]
+
+    def first() -> float:
+        now[0] = next(slow, 10.0)
+        return now[0]
+
+    one, other = alternated([first, lambda: 2.0 * now[0]])
+    assert other.median == pytest.approx(2.0 * one.median)
+    assert other.upper == pytest.approx(other.lower)
 
 
 def test_list_builds_are_counted() -> None:
