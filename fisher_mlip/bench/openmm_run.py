@@ -91,9 +91,9 @@ def _bench(
     go_on()
     engine = time_engine(run.molecular, config)
     go_on()
-    outputs = time_outputs(run)
-    total = timed.of_a_long_run({output.name: output for output in outputs}, building)
     model = timing_of(timed.calls) if timed.calls else calls.model
+    outputs = time_outputs(run, timed, model)
+    total = timed.of_a_long_run({output.name: output for output in outputs}, building)
     go_on()
     what_if = _what_if(run, direct, pairs, calls) if on_cpu else WhatIf()
     go_on()

@@ -1,8 +1,10 @@
 """The steps of a whole run, timed one by one, and what fell on each of them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +34,14 @@ class Steps:
         kinds: what was written at each, and how often its list was built.
         calls: seconds of calls of the model between them, the list kept.
         built_between: how often such a call, which is left out, built the list for the next step.
+        reports: seconds of each reporter's calls in these steps, OpenMM's State aside.
     """
 
     seconds: tuple[float, ...]
     kinds: tuple[Kind, ...]
     calls: tuple[float, ...] = ()
     built_between: int = 0
+    reports: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def rebuilds(self) -> float:
@@ -91,6 +95,38 @@ def intervals_of(config: SimulateConfig, *, has_molecules: bool) -> dict[str, tu
     return found
 
 
+def reporters_of(run: Run) -> dict[str, Any]:
+    """Return the reporters of a run by the names of what they write."""
+    reporters = run.reporters
+    named = {
+        "ledger": reporters.ledger,
+        "molecules": reporters.molecules,
+        "uncertainty": reporters.uncertainty,
+        "trajectory": reporters.trajectory,
+        "watch": reporters.watch,
+    }
+    return {name: reporter for name, reporter in named.items() if reporter is not None}
+
+
+@contextmanager
+def _timed_reports(run: Run) -> Iterator[dict[str, list[float]]]:
+    """Yield the seconds of the reporters' calls inside the block, as they come."""
+    found: dict[str, list[float]] = {}
+    reporters = reporters_of(run)
+
+    def timed_report(report: Callable[..., None], times: list[float]) -> Callable[..., None]:
+        return lambda *arguments: times.append(timed(lambda: report(*arguments)))
+
+    for name, reporter in reporters.items():
+        found[name] = []
+        reporter.report = timed_report(reporter.report, found[name])
+    try:
+        yield found
+    finally:
+        for reporter in reporters.values():
+            del reporter.report
+
+
 def time_steps(run: Run, steps: int | None, go_on: Callable[[], None] = lambda: None) -> Steps:
     """Step a run with everything that it writes, and time each step; between them, the model alone.
 
@@ -115,7 +151,7 @@ def time_steps(run: Run, steps: int | None, go_on: Callable[[], None] = lambda: 
     calls: list[float] = []
     between = 0
     every_call = max(1, steps // CALLS)
-    with shown_progress("steps", 0, steps) as show:
+    with shown_progress("steps", 0, steps) as show, _timed_reports(run) as reports:
         for step in range(1, steps + 1):
             go_on()
             before = list_rebuilds()
@@ -130,4 +166,4 @@ def time_steps(run: Run, steps: int | None, go_on: Callable[[], None] = lambda: 
                 between += built
                 calls += [] if built else [call]
             show(step, per_day * step / sum(seconds))
-    return Steps(tuple(seconds), tuple(kinds), tuple(calls), between)
+    return Steps(tuple(seconds), tuple(kinds), tuple(calls), between, reports)

@@ -47,7 +47,7 @@ def _table(bench: Bench) -> list[str]:
         between = f"{time.lower:.3g} to {time.upper:.3g}"
         share = f"{bench.share(time.median):.1f} %"
         rows.append(_row(name, f"{time.median:.3g}", between, share, part.note))
-    rest = "the parts, each timed alone, take longer than the whole" if bench.rest < 0 else ""
+    rest = "the parts, timed apart, take longer than the whole" if bench.rest < 0 else ""
     rows.append(_row(REST, f"{bench.rest:.3g}", "", f"{bench.share(bench.rest):.1f} %", rest))
     total = bench.total
     between = "" if total.lower == total.upper else f"{total.lower:.3g} to {total.upper:.3g}"

@@ -26,6 +26,8 @@ from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.run import start_run
 from fisher_mlip.simulate.settings import settled_config
 
+from .figures import ms
+
 SKIN = 0.5
 
 
@@ -99,8 +101,16 @@ def test_the_engine_alone_calls_no_model(run: Run, monkeypatch: pytest.MonkeyPat
 
 def test_outputs_are_those_of_the_run(run: Run) -> None:
     attached = list(run.simulation.reporters)
-    found = {output.name: output.interval for output in time_outputs(run)}
-    assert found == {"ledger": 2, "trajectory": 3, "checkpoint": 5, "watch": 10}
+    steps = time_steps(run, 7)
+    assert {name: len(times) for name, times in steps.reports.items()} == {
+        **{"ledger": 4, "trajectory": 3, "watch": 1}
+    }
+    found = time_outputs(run, steps, ms(1000.0))
+    intervals = {output.name: output.interval for output in found}
+    assert intervals == {"ledger": 2, "trajectory": 3, "checkpoint": 5, "watch": 10}
+    # The evaluation is the ledger's alone.
+    assert [output.name for output in found if output.once.median >= 1000.0] == ["ledger"]
+    assert all("report" not in vars(reporter) for reporter in attached)
     assert run.simulation.reporters == attached
 
 
