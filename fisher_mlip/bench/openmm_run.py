@@ -79,7 +79,7 @@ def _bench(
     go_on: Callable[[], None],
 ) -> Bench:
     """Take the measurements; `go_on` is asked between them and raises where a stop is wanted."""
-    config, potential = run.config, run.simulation.potential
+    config = run.config
     timed = time_steps(run, steps, go_on)
     direct = direct_of(run, artefact)
     pairs = time_pairs(direct, config.skin)
@@ -97,18 +97,6 @@ def _bench(
     go_on()
     what_if = _what_if(run, direct, pairs, calls) if on_cpu else WhatIf()
     go_on()
-    system = System(
-        atoms=len(direct.numbers),
-        edges=pairs.edges,
-        listed=pairs.listed,
-        cutoff=artefact.manifest.cutoff,
-        dtype=artefact.manifest.dtype,
-        how=potential.name,
-        reason=potential.reason,
-        kernel=potential.kernel,
-        platform=platform,
-        rebuilds=timed.rebuilds,
-    )
     parts = [
         Part("list", building.scaled(timed.rebuilds), _list_note(run, timed.rebuilds, building)),
         *_model_parts(model, calls, pairs),
@@ -117,8 +105,23 @@ def _bench(
         *(_part_of_output(output) for output in outputs),
     ]
     config = config.model_copy(update={"steps": len(timed.seconds)})
-    return Bench(
-        config, describe_machine(load), system, total, tuple(parts), tuple(outputs), what_if
+    system = _system(run, direct, pairs, platform, timed.rebuilds)
+    return Bench(config, describe_machine(load), system, total, tuple(parts), outputs, what_if)
+
+
+def _system(run: Run, direct: Direct, pairs: Pairs, platform: str, rebuilds: float) -> System:
+    potential, manifest = run.simulation.potential, direct.artefact.manifest
+    return System(
+        atoms=len(direct.numbers),
+        edges=pairs.edges,
+        listed=pairs.listed,
+        cutoff=manifest.cutoff,
+        dtype=manifest.dtype,
+        how=potential.name,
+        reason=potential.reason,
+        kernel=potential.kernel,
+        platform=platform,
+        rebuilds=rebuilds,
     )
 
 
