@@ -35,7 +35,7 @@ def info(
     """Say what a file or folder is and its main facts.
 
     Knows reference data, splits, checkpoints, artefacts (model.pt, model.lmp.pt), run folders,
-    reports, configurations, and the files in them. No model is loaded.
+    reports, benches, configurations, and the files in them. No model is loaded.
 
     Example: fisher-mlip info checkpoint/
     """
@@ -93,10 +93,9 @@ def _describe_folder(folder: Path) -> Facts:
             return _describe_artefact(folder / name)
     if "log.lammps" in names:
         return _describe_lammps_folder(folder)
-    if {"report.html", "summary.json"} <= names:
-        return outputs.describe_report(folder)
-    if {"train.xyz", "summary.json"} <= names:
-        return outputs.describe_split(folder)
+    for name, describe_summary in outputs.BESIDE_SUMMARY.items():
+        if {name, "summary.json"} <= names:
+            return describe_summary(folder)
     if "training.csv" in names:
         raise InputError(f"expected a model in '{folder}', found a training without one yet")
     raise InputError(

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,30 @@ def describe_report(folder: Path) -> Facts:
     return {"kind": "report", "runs": len(verdicts), "verdicts": verdicts}
 
 
+def describe_bench(folder: Path) -> Facts:
+    """Return the time of a step, the shares of its parts, and what to change."""
+    names = ("ms_per_step", "ns_per_day", "parts", "system", "what_to_change")
+    summary = read_json(folder / SUMMARY_NAME, names)
+    whole = [part for part in summary["parts"] if not part["of"]]
+    shares = {part["name"]: f"{part['share_percent']:.1f} %" for part in whole}
+    return {
+        "kind": "bench of a run",
+        "atoms": summary["system"]["atoms"],
+        "ms_per_step": summary["ms_per_step"]["median"],
+        "ns_per_day": summary["ns_per_day"],
+        "shares": shares,
+        "what_to_change": dict(enumerate(summary["what_to_change"], start=1)),
+    }
+
+
 def describe_split(folder: Path) -> Facts:
     """Return the parts of a split."""
     return {"kind": "split", **read_json(folder / SUMMARY_NAME)}
+
+
+# What stands beside a summary.json tells whose it is.
+BESIDE_SUMMARY: dict[str, Callable[[Path], Facts]] = {
+    "report.html": describe_report,
+    "bench.png": describe_bench,
+    "train.xyz": describe_split,
+}

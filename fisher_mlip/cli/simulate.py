@@ -1,11 +1,21 @@
 """`fisher-mlip simulate`: run a potential in OpenMM or LAMMPS."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fisher_mlip.cli.console import console, wrote
+
+# Options that are keys of the configuration by the same name.
+SAME_NAMES = (
+    *("system", "molecules", "ensemble", "seed", "temperature", "timestep", "steps", "skin"),
+    *("report_interval", "trajectory_interval", "checkpoint_interval", "uncertainty_interval"),
+    *("friction", "dtype", "start_frames", "platform", "device", "thermostat", "on_alarm"),
+    *("collision_frequency", "barostat_interval", "inner", "respa_steps", "trust_units"),
+    *("route", "engine", "ranks"),
+)
 
 
 def simulate(
@@ -186,24 +196,26 @@ def simulate(
 
     Example: fisher-mlip simulate model.pt --molecules 600 --steps 10000 --timestep 0.5 -o run
     """
-    given = {
-        **{"system": system, "molecules": molecules, "ensemble": ensemble, "seed": seed},
-        **{"temperature": temperature, "timestep": timestep, "steps": steps, "skin": skin},
-        **{"report_interval": report_interval, "trajectory_interval": trajectory_interval},
-        **{"checkpoint_interval": checkpoint_interval, "friction": friction, "dtype": dtype},
-        **{"start_frames": start_frames, "platform": platform, "device": device},
-        **{"thermostat": thermostat, "collision_frequency": collision_frequency},
-        **{"pressure_bar": pressure, "barostat_interval": barostat_interval},
-        **{"inner": inner, "respa_steps": respa_steps},
-        **{"trust_units": trust_units, "on_alarm": on_alarm, "watch": _watch_options(locals())},
-        **{"route": route, "engine": engine, "ranks": ranks},
-        "uncertainty_interval": uncertainty_interval,
-        "model": None if model is None else str(model),
-    }
+    given = given_options(locals())
     _run(given, config, output, restart, resume=resume, overwrite=overwrite)
 
 
-def _watch_options(given: dict[str, Any]) -> dict[str, Any] | None:
+def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given of a run's configuration, by its keys; None for what was not.
+
+    Args:
+        values: of the command's parameters, by their names.
+    """
+    model = values["model"]
+    return {
+        **{key: values[key] for key in SAME_NAMES if key in values},
+        "pressure_bar": values["pressure"],
+        "watch": _watch_options(values),
+        "model": None if model is None else str(model),
+    }
+
+
+def _watch_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what was given of the nested configuration of the watch; None for nothing."""
     names = {"watch": "enabled", "watch_interval": "interval", "rdf_reference": "rdf_reference"}
     found = {key: given[name] for name, key in names.items() if given[name] is not None}

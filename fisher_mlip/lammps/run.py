@@ -68,7 +68,32 @@ def _started(
     inputs = [artefact.path, *files_of(config).values()]
     refuse_existing(folder.path, overwrite=overwrite, inputs=inputs)
     molecular = built_system(config, artefact.manifest)
-    plugin = build_plugin()
+    return prepared(config, artefact, folder, molecular, build_plugin(), overwrite=overwrite)
+
+
+def prepared(
+    config: SimulateConfig,
+    artefact: LammpsArtefact,
+    folder: LammpsFolder,
+    molecular: MolecularSystem,
+    plugin: Path,
+    *,
+    overwrite: bool = False,
+) -> LammpsRun:
+    """Make the run folder of a system, ready to be driven.
+
+    Args:
+        config: what to run, settled.
+        artefact: the potential.
+        folder: the run folder.
+        molecular: of `built_system`.
+        plugin: of `build_plugin`.
+        overwrite: delete a run that is in `folder`.
+
+    Raises:
+        InputError: the folder may not be made.
+    """
+    inputs = [artefact.path, *files_of(config).values()]
     with whole_folder(folder.path, overwrite=overwrite, inputs=inputs) as partial:
         within = LammpsFolder(partial)
         _write_system(within, molecular, artefact, config)

@@ -123,18 +123,29 @@ def _step_to_end(run: Run, interruption: Interruption) -> None:
     first_step, start = simulation.currentStep, time.perf_counter()
     with shown_progress(run.folder.path.name, first_step, steps) as show:
         while simulation.currentStep < steps and not interruption.wanted:
-            _one_step(simulation)
+            advance(run)
             step = simulation.currentStep
-            if step % run.config.checkpoint_interval == 0:
-                run.save()
-                if step < steps:
-                    renew(simulation, run.config, run.noise_seed)
             done = step - first_step
             show(step, _ns_per_day(run.config, done, time.perf_counter() - start))
     # Where a checkpoint begins noise anew, one out of turn would change where the run goes: an
     # interrupted run keeps its last regular one.
     if simulation.currentStep >= steps or not begins_anew(run.config):
         run.save()
+
+
+def advance(run: Run) -> None:
+    """Make one step, and the checkpoint that falls on it.
+
+    Raises:
+        UnstableRunError: a number is not finite.
+    """
+    simulation = run.simulation
+    _one_step(simulation)
+    step = simulation.currentStep
+    if step % run.config.checkpoint_interval == 0:
+        run.save()
+        if step < run.config.steps:
+            renew(simulation, run.config, run.noise_seed)
 
 
 def _one_step(simulation: Simulation) -> None:

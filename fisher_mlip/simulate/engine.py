@@ -1,12 +1,13 @@
 """System, integrator and context of a run."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from openmm import Context, System, Vec3, unit
-from openmm.app import Simulation
+from openmm import Context, Force, Integrator, Platform, System, Vec3, unit
+from openmm.app import Simulation, Topology
 
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray
@@ -54,21 +55,42 @@ def build_simulation(
             not fit, or no such platform.
     """
     check_ensemble(molecular, config)
+    platform, _ = choose_platform(config)
+    potential = potential_force(molecular, artefact, config, platform.getName())
+    arguments = simulation_parts(molecular, config, [potential.force], seed, step)
+    return PotentialSimulation(potential, *arguments)
+
+
+def simulation_parts(
+    molecular: MolecularSystem,
+    config: SimulateConfig,
+    forces: Sequence[Force],
+    seed: int,
+    step: int,
+) -> tuple[Topology, System, Integrator, Platform, dict[str, str]]:
+    """Return what OpenMM makes a simulation of.
+
+    Args:
+        molecular, config, seed, step: as `build_simulation`.
+        forces: of the potential; none for an engine that has no potential to call.
+
+    Raises:
+        InputError: no such platform, or an inner potential that does not know the system.
+    """
     system = System()
     for mass in molecular.masses:
         system.addParticle(float(mass))
     if molecular.cell is not None:
         system.setDefaultPeriodicBoxVectors(*box_vectors(molecular.cell))
     platform, properties = choose_platform(config)
-    potential = potential_force(molecular, artefact, config, platform.getName())
-    system.addForce(potential.force)
+    for force in forces:
+        system.addForce(force)
     system.addForce(molecule_bonds(molecular.topology))
     add_inner_forces(system, molecular, config)
     add_ensemble(system, config)
     integrator = make_integrator(config)
     seed_noise(system, integrator, config, seed, step)
-    arguments = molecular.topology, system, integrator, platform, properties
-    return PotentialSimulation(potential, *arguments)
+    return molecular.topology, system, integrator, platform, properties
 
 
 def potential_force(

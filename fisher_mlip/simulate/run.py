@@ -87,7 +87,7 @@ def _run(
     overwrite: bool,
 ) -> RunSummary:
     if not resume:
-        run = _start(config, artefact, place, overwrite=overwrite)
+        run = start_run(config, artefact, place, overwrite=overwrite)
         with place.locked():
             return _finish(run, artefact)
     config = with_route_of(config, place)
@@ -112,10 +112,20 @@ def _tell_certification(artefact: Artefact, config: SimulateConfig) -> None:
         show_note(note)
 
 
-def _start(
+def start_run(
     config: SimulateConfig, artefact: Artefact, folder: RunFolder, *, overwrite: bool
 ) -> Run:
-    """Build the system, then make the run folder with step 0 in it."""
+    """Build the system, then make the run folder with step 0 in it.
+
+    Args:
+        config: what to run, settled.
+        artefact: the potential.
+        folder: the run folder.
+        overwrite: delete a run that is in `folder`.
+
+    Raises:
+        InputError: the input cannot be used, or the folder may not be made.
+    """
     if folder.record.exists() and not overwrite:
         raise InputError(
             f"output '{folder.path}' exists and holds a run: --resume or --restart auto goes on "
