@@ -46,10 +46,7 @@ def test_run_folder(short: MakeConfig, tmp_path: Path) -> None:
 
 def test_both_routes_run_the_same_dynamics(short: MakeConfig, tmp_path: Path) -> None:
     rows = []
-    for route, name in (
-        ("torchforce", "TorchForce (fused): "),
-        ("python", "PythonForce (fused): "),
-    ):
+    for route, name in (("torchforce", "TorchForce"), ("python", "PythonForce")):
         summary = run_simulation(short(route=route), tmp_path / route)
         assert summary.force_route.startswith(f"{name} (fused): ")
         rows.append(read_rows(tmp_path / route / "ledger.csv")[:, :5])
