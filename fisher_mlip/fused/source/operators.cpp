@@ -1,4 +1,4 @@
-// The operators that torch sees; edges.cpp has those of edges alone.
+// The operators that torch sees; edges.cpp has those of edges alone, training.cpp those of training.
 #include "interface.h"
 #include "lanes.h"
 #include "operators.h"
@@ -24,13 +24,13 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-namespace {
-
 Edges edges_of(const std::vector<Tensor> &order)
 {
   const auto at = [&](int k) { return order[k].data_ptr<int32_t>(); };
   return {at(0), at(1), at(2), at(3), at(4), at(5)};
 }
+
+namespace {
 
 // A stable counting sort of edges by one of their ends.
 void sort_by(const int32_t *ends, int64_t n_edges, int64_t n_atoms, int32_t *order, int32_t *starts)
@@ -63,15 +63,6 @@ std::vector<Tensor> edge_order(const Tensor &senders, const Tensor &receivers, i
   return made;
 }
 
-// sizes: channels, degree in, degree out, atoms whose features are made.
-struct Shape {
-  int64_t channels, in, out, n_made;
-  explicit Shape(const std::vector<int64_t> &sizes) :
-      channels(sizes.at(0)), in(sizes.at(1)), out(sizes.at(2)), n_made(sizes.at(3))
-  {
-  }
-};
-
 struct Given {
   Tensor harmonics, distances, table, maps, transposed;
   std::vector<Tensor> order;
@@ -81,11 +72,12 @@ template <typename T>
 std::unique_ptr<AnyLayer<T>> layer_of(const Shape &shape, double cutoff, const Given &given)
 {
   const Tensor &table = given.table;
-  const int n_blocks = int((shape.channels + WIDTH<T> - 1) / WIDTH<T>);
+  const bool is_table = table.dim() == 5;    // else (n_edges, 2, n_functions)
   LayerInputs<T> inputs{
-      {{table.data_ptr<T>(), table.size(0), table.stride(0), T(cutoff),
-        T(double(table.size(0) - 1) / cutoff)},
-       given.maps.data_ptr<T>(), given.transposed.data_ptr<T>(), int(shape.channels), n_blocks},
+      weights_of<T>(shape, given.maps, given.transposed),
+      {table.data_ptr<T>(), table.size(0), table.stride(0), T(cutoff),
+       T(double(table.size(0) - 1) / cutoff)},
+      is_table ? nullptr : table.data_ptr<T>(),
       edges_of(given.order),
       {given.harmonics.data_ptr<T>(), given.distances.data_ptr<T>(), int(given.harmonics.size(1))},
       shape.n_made};
@@ -182,6 +174,14 @@ void define_operators(torch::Library &library)
       "near_edges(Tensor positions, Tensor senders, Tensor receivers, Tensor cell_shifts, Tensor "
       "box, float cutoff) -> (Tensor, Tensor, Tensor)",
       near_edges);
+  library.def(
+      "edge_tangents(Tensor vectors, Tensor distances, Tensor tangents, int degree) -> (Tensor, "
+      "Tensor)",
+      edge_tangents);
+  library.def(
+      "interaction_dual(Tensor nodes, Tensor harmonics, Tensor turns, Tensor speeds, Tensor[] "
+      "order, Tensor rows, Tensor maps, Tensor transposed, int[] sizes) -> Tensor",
+      interaction_dual);
   library.def(
       "interaction(Tensor nodes, Tensor harmonics, Tensor distances, Tensor[] order, Tensor table, "
       "Tensor maps, Tensor transposed, int[] sizes, float cutoff) -> Tensor",
