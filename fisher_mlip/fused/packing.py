@@ -184,9 +184,7 @@ def flat_panels(matrices: Sequence[Tensor], lanes: int) -> Tensor:
     return torch.cat([panel.flatten() for panel in panels])
 
 
-def _matrices(
-    linear: o3.Linear, flat: Tensor, lanes: int, *, groups_out: int
-) -> dict[int, Tensor]:
+def _matrices(linear: o3.Linear, flat: Tensor, lanes: int, *, groups_out: int) -> dict[int, Tensor]:
     """Return the matrices by degree, channels padded with zeros to whole lanes.
 
     Args:

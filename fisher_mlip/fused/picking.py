@@ -25,7 +25,7 @@ class Picking:
     """Numbers picked out of a flat vector, each in at most one place, and scaled.
 
     Attributes:
-        index: (n_picked,), of each number; any where `scale` is zero, which fills up to whole lanes.
+        index: (n_picked,), of each number; any where `scale` is zero, up to whole lanes.
         scale: (n_picked,).
         place: (n_flat,), where each number went.
         place_scale: (n_flat,), of each number; zero where it went nowhere.
