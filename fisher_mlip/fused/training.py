@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fisher_mlip.fused.packing import FusedError
 from fisher_mlip.fused.picking import flat_maps, plan_layer
 from fisher_mlip.fused.rows import radial_rows
 from fisher_mlip.model.graph import Graph
@@ -66,10 +67,12 @@ class FusedTraining:
         network: on the CPU.
 
     Raises:
-        FusedError: a degree that no layer is compiled for.
+        FusedError: a degree that no layer is compiled for, or a head.
     """
 
     def __init__(self, network: EquivariantNetwork) -> None:
+        if network.head is not None:
+            raise FusedError("expected a network without a head, found one with it")
         self.network = network
         self.layers = [layer for layer in network.layers if isinstance(layer, Interaction)]
         self.plans = [plan_layer(layer, network.energy_scale.dtype) for layer in self.layers]
