@@ -16,10 +16,8 @@ import torch
 from torch import Tensor
 
 from fisher_mlip.fused.packing import FusedError
-from fisher_mlip.fused.picking import flat_maps, plan_layer
-from fisher_mlip.fused.rows import radial_rows
+from fisher_mlip.fused.picking import PickedParameters
 from fisher_mlip.model.graph import Graph
-from fisher_mlip.model.interaction import Interaction
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.model.potential import Prediction, sum_by_frame
 
@@ -48,7 +46,7 @@ class Edges:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerTensors:
+class Layer:
     """A layer as the operators read it: sizes, radial functions of each edge, maps."""
 
     sizes: list[int]
@@ -74,14 +72,14 @@ class FusedTraining:
         if network.head is not None:
             raise FusedError("expected a network without a head, found one with it")
         self.network = network
-        self.layers = [layer for layer in network.layers if isinstance(layer, Interaction)]
-        self.plans = [plan_layer(layer, network.energy_scale.dtype) for layer in self.layers]
+        self._picked = PickedParameters(network)
+        self._degree = self._picked.sizes[0][2]
 
     def predict(self, graph: Graph) -> Prediction:
         """Return energies and forces, detached."""
         edges = self._edges(graph)
         with torch.no_grad():
-            layers = self._layer_tensors(edges, graph.n_atoms)
+            layers = self._layers(edges, graph.n_atoms)
         return self._first_pass(graph, edges, layers)
 
     def loss(
@@ -94,7 +92,7 @@ class FusedTraining:
             loss_of: the loss, (), of energies and forces.
         """
         edges = self._edges(graph)
-        layers = self._layer_tensors(edges, graph.n_atoms)
+        layers = self._layers(edges, graph.n_atoms)
         found = self._first_pass(graph, edges, layers)
         given = [found.energies.clone(), found.forces.clone()]
         value = loss_of(Prediction(*(each.requires_grad_(True) for each in given)))
@@ -113,22 +111,23 @@ class FusedTraining:
                 positions, graph.senders, graph.receivers, shifts, identity, self.network.cutoff
             )
             vectors = vectors.to(self.network.energy_scale.dtype)
-            degree = self.plans[0].sizes[2]
-            harmonics, distances = torch.ops.fisher_mlip.edge_geometry(vectors, degree)
+            harmonics, distances = torch.ops.fisher_mlip.edge_geometry(vectors, self._degree)
         order = torch.ops.fisher_mlip.edge_order(senders, receivers, graph.n_atoms)
         return Edges(positions, vectors, senders, receivers, harmonics, distances, order)
 
-    def _layer_tensors(self, edges: Edges, n_atoms: int) -> list[LayerTensors]:
-        distances = edges.distances.detach()
-        rows = radial_rows(self.network, self.layers, self.plans, distances)
-        made = []
-        for layer, plan, own in zip(self.layers, self.plans, rows, strict=True):
-            maps = plan.maps(flat_maps(layer))
-            turned = maps.detach()[plan.transposed]
-            made.append(LayerTensors([*plan.sizes, n_atoms], own, maps, turned))
-        return made
+    def _layers(self, edges: Edges, n_atoms: int) -> list[Layer]:
+        network = self.network
+        picked = self._picked(network)
+        into = [layer.radial[0].weight for layer in network.layers]
+        out = [layer.radial for layer in picked]
+        distances, scale = edges.distances.detach(), network.message_scale
+        rows = torch.ops.fisher_mlip.radial_rows(distances, into, out, scale, network.cutoff)
+        return [
+            Layer([*sizes, n_atoms], own, layer.maps, layer.transposed)
+            for sizes, own, layer in zip(self._picked.sizes, rows, picked, strict=True)
+        ]
 
-    def _first_pass(self, graph: Graph, edges: Edges, layers: list[LayerTensors]) -> Prediction:
+    def _first_pass(self, graph: Graph, edges: Edges, layers: list[Layer]) -> Prediction:
         """Return energies and forces, detached."""
         network, species = self.network, graph.species
         with torch.enable_grad():
@@ -155,7 +154,7 @@ class FusedTraining:
         return Prediction(energies.detach(), -slopes)
 
     def _second_pass(
-        self, graph: Graph, edges: Edges, layers: list[LayerTensors], weights: Tensor, along: Tensor
+        self, graph: Graph, edges: Edges, layers: list[Layer], weights: Tensor, along: Tensor
     ) -> Tensor:
         """Return the weighted sum of energies less the tangent of all, (), float64.
 
@@ -169,7 +168,7 @@ class FusedTraining:
         vectors, distances = edges.vectors.detach(), edges.distances.detach()
         tangents = (along[edges.senders] - along[edges.receivers]).to(vectors.dtype)
         turns, speeds = torch.ops.fisher_mlip.edge_tangents(
-            vectors, distances, tangents, self.plans[0].sizes[2]
+            vectors, distances, tangents, self._degree
         )
         embedded = self.network.embedding(graph.species)
         nodes = torch.stack([embedded, torch.zeros_like(embedded)], dim=1)

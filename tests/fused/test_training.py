@@ -62,9 +62,7 @@ def loss_against_noise(graph: Graph, energy: float = 1.0, force: float = 1.0) ->
 
     def loss_of(prediction: Prediction) -> Tensor:
         off = (prediction.energies - energies) / graph.atoms_per_frame()
-        return (
-            energy * off.square().mean() + force * (prediction.forces - forces).square().mean()
-        )
+        return energy * off.square().mean() + force * (prediction.forces - forces).square().mean()
 
     return loss_of
 

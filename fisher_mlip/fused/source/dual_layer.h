@@ -49,9 +49,12 @@ class DualLayer final : public AnyDualLayer<T>, private Layout<T, IN, OUT, 2> {
   void backward(const DualTrace<T> &trace, const T *out_slopes, T *node_slopes, T *row_slopes,
                 T *map_slopes) const override
   {
-    std::vector<T> of_mixed(n_atoms() * mixed_size()), of_summed(n_atoms() * summed_size());
-    std::vector<T> of_sent(n_atoms() * in_size()), of_own(n_atoms() * in_size());
-    const DualTrace<T> slopes{of_own.data(), of_sent.data(), of_summed.data(), of_mixed.data()};
+    const auto rows = [&](int64_t size) {
+      return std::make_unique_for_overwrite<T[]>(size_t(n_atoms() * size));
+    };
+    const auto of_own = rows(in_size()), of_sent = rows(in_size());
+    const auto of_summed = rows(summed_size()), of_mixed = rows(mixed_size());
+    const DualTrace<T> slopes{of_own.get(), of_sent.get(), of_summed.get(), of_mixed.get()};
     receive_back(trace, out_slopes, slopes);
     send_back(trace, slopes, node_slopes, row_slopes);
     maps_back(trace, slopes, map_slopes);
@@ -79,6 +82,7 @@ class DualLayer final : public AnyDualLayer<T>, private Layout<T, IN, OUT, 2> {
                  T *row_slopes) const
   {
     each_tile(n_atoms(), [&](int64_t begin, int64_t end) {
+      std::fill(slopes.sent + begin * in_size(), slopes.sent + end * in_size(), T(0));
       for (int64_t atom = begin; atom < end; ++atom)
         messages.send_back(atom, trace.sent, slopes.summed, slopes.sent + atom * in_size(), row_slopes);
       P::template mix_in<true>(weights.transposed, int(end - begin), slopes.sent + begin * in_size(),

@@ -179,6 +179,14 @@ void define_operators(torch::Library &library)
       "Tensor)",
       edge_tangents);
   library.def(
+      "pick(Tensor[] parameters, Tensor index, Tensor scale, Tensor place, Tensor place_scale, int[] "
+      "sizes) -> Tensor[]",
+      pick);
+  library.def(
+      "radial_rows(Tensor distances, Tensor[] into, Tensor[] out, Tensor scale, float cutoff) -> "
+      "Tensor[]",
+      radial_rows);
+  library.def(
       "interaction_dual(Tensor nodes, Tensor harmonics, Tensor turns, Tensor speeds, Tensor[] "
       "order, Tensor rows, Tensor maps, Tensor transposed, int[] sizes) -> Tensor",
       interaction_dual);

@@ -67,4 +67,18 @@ at::Tensor interaction_dual(const at::Tensor &nodes, const at::Tensor &harmonics
                             const at::Tensor &maps, const at::Tensor &transposed,
                             std::vector<int64_t> sizes);
 
+// Numbers of parameters in other orders: to[k] = flat[index[k]] * scale[k], flat the parameters one
+// after the other, in parts of some sizes. Each number goes to one place at most: to `place` with
+// `place_scale`, which is zero where it goes nowhere.
+std::vector<at::Tensor> pick(std::vector<at::Tensor> parameters, const at::Tensor &index,
+                             const at::Tensor &scale, const at::Tensor &place,
+                             const at::Tensor &place_scale, std::vector<int64_t> sizes);
+
+// Rows (n_edges, 2, n_functions) of every layer, radial functions and their slopes: Bessel functions
+// of distances (n_edges,), `into` a hidden layer (width, n_basis), SiLU, times envelope and scale,
+// `out` of it (n_functions * width,).
+std::vector<at::Tensor> radial_rows(const at::Tensor &distances, std::vector<at::Tensor> into,
+                                    std::vector<at::Tensor> out, const at::Tensor &scale,
+                                    double cutoff);
+
 }    // namespace fused
