@@ -29,7 +29,6 @@ SOURCE = Path(__file__).parent / "source"
 GENERATOR = Path(__file__).parent / "couplings.py"
 LIBRARY_NAME = "libfisher_mlip_fused.so"
 DEGREES, NUMBERS = (1, 2, 3), ("float", "double")
-OPERATORS = ("operators", "edges", "training", "parameters")
 OPTIONS = (
     *("-std=c++20", "-O3", "-fPIC", "-ffp-contract=fast", "-fno-math-errno", "-fopenmp"),
     # A NaN of a user's positions must stay one: no -ffast-math.
@@ -112,7 +111,7 @@ def _compile(folder: Path, compiler: list[str], torch: Path, log: Path) -> None:
         )
     ]
     with_torch = [part for header in headers for part in ("-isystem", str(header))]
-    jobs[:0] = [(name, name, with_torch) for name in OPERATORS]
+    jobs[:0] = [("with_torch", "with_torch", with_torch)]
 
     def compile_one(job: tuple[str, str, list[str]]) -> str:
         name, source, own = job

@@ -144,14 +144,27 @@ class FusedTraining:
                     layer.sizes,
                     network.cutoff,
                 )
-            read = torch.cat([nodes, network.refine(nodes)], dim=1)
-            atoms = network.read_out([read], species)
+            atoms, of_nodes = self._energies(nodes.detach(), species)
+            ends, given = [nodes], [of_nodes]
             if network.repulsion is not None:
-                ends = edges.senders, edges.receivers
-                atoms = atoms + network.repulsion(species, edges.vectors, *ends)
-            energies = sum_by_frame(atoms, graph)
-        (slopes,) = torch.autograd.grad(energies.sum(), edges.positions, materialize_grads=True)
-        return Prediction(energies.detach(), -slopes)
+                pairs = edges.senders, edges.receivers
+                core = network.repulsion(species, edges.vectors, *pairs)
+                ends, given = [nodes, core], [of_nodes, torch.ones_like(core)]
+                atoms = atoms + core.detach()
+        (slopes,) = torch.autograd.grad(ends, edges.positions, given, materialize_grads=True)
+        return Prediction(sum_by_frame(atoms, graph), -slopes)
+
+    @torch.no_grad()
+    def _energies(self, nodes: Tensor, species: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the atoms' energies, as `read_out` of features, and their slopes by these."""
+        network, refine = self.network, self.network.refine[0]
+        value = torch.addmm(refine.bias, nodes, refine.weight.t())
+        part = torch.sigmoid(value)
+        made = value * part
+        features = torch.cat([nodes, made], dim=1) * network.energy_scale
+        atoms = features.double() @ network.readout.double() + network.shift.double()[species]
+        own, refined = (network.readout * network.energy_scale).chunk(2)
+        return atoms, own + (part + made * (1.0 - part)) * refined @ refine.weight
 
     def _second_pass(
         self, graph: Graph, edges: Edges, layers: list[Layer], weights: Tensor, along: Tensor

@@ -69,6 +69,8 @@ class DualLayer final : public AnyDualLayer<T>, private Layout<T, IN, OUT, 2> {
   {
     each_tile(n_atoms(), [&](int64_t begin, int64_t end) {
       T *given = scratch<T, 0>(kept_size());
+      // Degrees that no map of the own features reaches stay zero.
+      std::fill(slopes.own + begin * in_size(), slopes.own + end * in_size(), T(0));
       for (int64_t atom = begin; atom < end; ++atom) {
         P::template pack<n_kept>(out_slopes + atom * out_columns(), given);
         gate_back(trace.mixed + atom * mixed_size(), given, slopes.mixed + atom * mixed_size());

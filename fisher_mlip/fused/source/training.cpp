@@ -39,13 +39,13 @@ void tangents_of(int degree, const Tensor &vectors, const Tensor &distances, con
 }
 
 // What a layer reads, in the order in which it is kept for the backward pass.
-struct Given {
+struct DualGiven {
   Tensor harmonics, turns, speeds, rows, maps, transposed;
   std::vector<Tensor> order;
 };
 
 template <typename T>
-std::unique_ptr<AnyDualLayer<T>> layer_of(const Shape &shape, const Given &given)
+std::unique_ptr<AnyDualLayer<T>> dual_layer_of(const Shape &shape, const DualGiven &given)
 {
   DualInputs<T> inputs{weights_of<T>(shape, given.maps, given.transposed),
                        edges_of(given.order),
@@ -83,11 +83,11 @@ struct InteractionDual : torch::autograd::Function<InteractionDual> {
     const Shape shape(sizes);
     const int64_t n = nodes.size(0);
     TORCH_CHECK(shape.n_made == n, "expected the features of all ", n, " atoms to be made");
-    const Given given{harmonics, turns, speeds, rows.contiguous(), maps, transposed, order};
+    const DualGiven given{harmonics, turns, speeds, rows.contiguous(), maps, transposed, order};
     variable_list saved;
     Tensor out;
     FUSED_BY_TYPE(nodes, {
-      const auto layer = layer_of<T>(shape, given);
+      const auto layer = dual_layer_of<T>(shape, given);
       const int64_t own = layer->sent_size();
       for (const int64_t size : {own, own, layer->summed_size(), layer->mixed_size()})
         saved.push_back(at::empty({n, size}, nodes.options()));
@@ -106,12 +106,12 @@ struct InteractionDual : torch::autograd::Function<InteractionDual> {
   {
     const auto saved = ctx->get_saved_variables();
     const Shape shape(ctx->saved_data["sizes"].toIntVector());
-    const Given given{saved[4], saved[5], saved[6], saved[7], saved[8], saved[9],
+    const DualGiven given{saved[4], saved[5], saved[6], saved[7], saved[8], saved[9],
                       {saved.begin() + 10, saved.end()}};
     const Tensor of_out = slopes[0].contiguous();
     Tensor of_rows = at::empty_like(given.rows), of_maps = at::empty_like(given.maps), of_nodes;
     FUSED_BY_TYPE(of_out, {
-      const auto layer = layer_of<T>(shape, given);
+      const auto layer = dual_layer_of<T>(shape, given);
       of_nodes = at::empty({of_out.size(0), 2, layer->in_columns() / 2}, of_out.options());
       layer->backward(trace_of<T>(saved), of_out.data_ptr<T>(), of_nodes.data_ptr<T>(),
                       of_rows.data_ptr<T>(), of_maps.data_ptr<T>());
