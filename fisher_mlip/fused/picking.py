@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -25,11 +25,13 @@ class LayerTensors:
     """What the operators read of one layer, but for its radial functions.
 
     Attributes:
+        into: the first map of its radial network, (width, n_basis).
         maps: its linear maps, flat.
         transposed: the same, each transposed; without a graph.
-        radial: the last map of its radial network, (n_functions * width,).
+        radial: the last map of its radial network as the operators read it, flat.
     """
 
+    into: Tensor
     maps: Tensor
     transposed: Tensor
     radial: Tensor
@@ -74,7 +76,7 @@ class PickedParameters:
             turned.append(of_turned.moved(start))
             start += sum(part.weight.numel() for part in linear_parts(layer))
             radial.append(of_radial.moved(start))
-            start += layer.radial[-1].weight.numel()
+            start += _last(layer).numel()
         self._both = _Picking([*maps, *radial], start, dtype)
         self._turned = _Picking(turned, start, dtype)
 
@@ -84,7 +86,8 @@ class PickedParameters:
         weights = list(chain.from_iterable(_weights(layer) for layer in layers))
         picked = self._both(weights)
         turned = self._turned([weight.detach() for weight in weights])
-        parts = picked[: len(layers)], turned, picked[len(layers) :]
+        into = [next(iter(layer.radial.parameters())) for layer in layers]
+        parts = into, picked[: len(layers)], turned, picked[len(layers) :]
         return [LayerTensors(*each) for each in zip(*parts, strict=True)]
 
 
@@ -115,15 +118,21 @@ def _sizes(layer: Interaction) -> tuple[int, int, int]:
 
 
 def _weights(layer: Interaction) -> list[Tensor]:
-    return [*(part.weight for part in linear_parts(layer)), layer.radial[-1].weight]
+    return [*(part.weight for part in linear_parts(layer)), _last(layer)]
+
+
+def _last(layer: Interaction) -> Tensor:
+    """Return the last map of the radial network, (n_paths * channels, width)."""
+    _, last = layer.radial.parameters()
+    return last
 
 
 def _places_of_maps(layer: Interaction, lanes: int) -> tuple[Places, Places]:
     """Pack ones and numbers in place of the weights, to see where each goes."""
     sizes = [part.weight.numel() for part in linear_parts(layer)]
-    numbers = torch.arange(1, [*accumulate(sizes)][-1] + 1, dtype=torch.float64)
-    scales = layer_maps(layer, torch.ones_like(numbers).split(sizes), lanes)
-    numbered = layer_maps(layer, numbers.split(sizes), lanes)
+    numbers = torch.arange(1, sum(sizes) + 1, dtype=torch.float64)
+    scales = layer_maps(layer, torch.split(torch.ones_like(numbers), sizes), lanes)
+    numbered = layer_maps(layer, torch.split(numbers, sizes), lanes)
     made = []
     for turn in (False, True):
         scale, number = (
@@ -137,7 +146,7 @@ def _places_of_maps(layer: Interaction, lanes: int) -> tuple[Places, Places]:
 
 def _places_of_radial(layer: Interaction, lanes: int) -> Places:
     """Return where (n_blocks, n_paths, lanes; width) comes from: (paths, channels; width)."""
-    channels, width = layer.gate.channels, layer.radial[-1].weight.shape[1]
+    channels, width = layer.gate.channels, _last(layer).shape[1]
     paths, scales = path_scales(layer)
     n_blocks = -(-channels // lanes)
     channel = torch.arange(n_blocks * lanes).reshape(n_blocks, 1, lanes)

@@ -118,7 +118,7 @@ class FusedTraining:
     def _layers(self, edges: Edges, n_atoms: int) -> list[Layer]:
         network = self.network
         picked = self._picked(network)
-        into = [layer.radial[0].weight for layer in network.layers]
+        into = [layer.into for layer in picked]
         out = [layer.radial for layer in picked]
         distances, scale = edges.distances.detach(), network.message_scale
         rows = torch.ops.fisher_mlip.radial_rows(distances, into, out, scale, network.cutoff)
@@ -157,14 +157,15 @@ class FusedTraining:
     @torch.no_grad()
     def _energies(self, nodes: Tensor, species: Tensor) -> tuple[Tensor, Tensor]:
         """Return the atoms' energies, as `read_out` of features, and their slopes by these."""
-        network, refine = self.network, self.network.refine[0]
-        value = torch.addmm(refine.bias, nodes, refine.weight.t())
+        network = self.network
+        matrix, bias = network.refine.parameters()
+        value = torch.addmm(bias, nodes, matrix.t())
         part = torch.sigmoid(value)
         made = value * part
         features = torch.cat([nodes, made], dim=1) * network.energy_scale
         atoms = features.double() @ network.readout.double() + network.shift.double()[species]
         own, refined = (network.readout * network.energy_scale).chunk(2)
-        return atoms, own + (part + made * (1.0 - part)) * refined @ refine.weight
+        return atoms, own + (part + made * (1.0 - part)) * refined @ matrix
 
     def _second_pass(
         self, graph: Graph, edges: Edges, layers: list[Layer], weights: Tensor, along: Tensor
@@ -202,9 +203,9 @@ class FusedTraining:
     def _read_out(self, nodes: Tensor, species: Tensor, weights: Tensor) -> Tensor:
         """Return what `_second_pass` returns, of features with their tangents (n_atoms, 2, n)."""
         network = self.network
-        refine = network.refine[0]
-        hidden = nodes @ refine.weight.t()
-        value, tangent = hidden[:, 0] + refine.bias, hidden[:, 1]
+        matrix, bias = network.refine.parameters()
+        hidden = nodes @ matrix.t()
+        value, tangent = hidden[:, 0] + bias, hidden[:, 1]
         part = torch.sigmoid(value)
         made = value * part
         moved = tangent * (part + made * (1.0 - part))
