@@ -105,11 +105,13 @@ def _compile(folder: Path, compiler: list[str], torch: Path, log: Path) -> None:
     options = [*OPTIONS, *([native] if native else []), f"-I{folder}", f"-I{SOURCE}"]
     headers = [torch / "include", torch / "include" / "torch" / "csrc" / "api" / "include"]
     jobs = [
-        (f"layers-{degree}-{number}", "layers", [f"-DLARGEST={degree}", f"-DNUMBER={number}"])
-        for degree, number in product(sorted(DEGREES, reverse=True), NUMBERS)
+        (f"{kind}-{degree}-{number}", kind, [f"-DLARGEST={degree}", f"-DNUMBER={number}"])
+        for degree, kind, number in product(
+            sorted(DEGREES, reverse=True), ("layers", "dual_layers"), NUMBERS
+        )
     ]
     with_torch = [part for header in headers for part in ("-isystem", str(header))]
-    jobs[:0] = [(name, name, with_torch) for name in ("operators", "edges")]
+    jobs[:0] = [("with_torch", "with_torch", with_torch)]
 
     def compile_one(job: tuple[str, str, list[str]]) -> str:
         name, source, own = job

@@ -1,6 +1,6 @@
 """A layer's weights as the fused operators read them: tables of its radial functions, flat maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -63,14 +63,14 @@ def pack_layer(layer: Interaction, network: EquivariantNetwork, dtype: torch.dty
         raise FusedError(f"expected degrees up to {LARGEST_DEGREE}, found {degree_in}")
     lanes = LANE_BYTES // dtype.itemsize
     table, error = _table(layer, network, lanes, TOLERANCE[dtype])
-    maps = _maps(layer, degree_in, degree_out, lanes)
+    maps = layer_maps(layer, [part.weight.detach().double() for part in linear_parts(layer)], lanes)
     return PackedLayer(
         channels=channels,
         degree_in=degree_in,
         degree_out=degree_out,
         table=table.to(dtype),
-        maps=torch.cat([_panels(matrix, lanes) for matrix in maps]).to(dtype),
-        transposed=torch.cat([_panels(matrix.t(), lanes) for matrix in maps]).to(dtype),
+        maps=flat_panels(maps, lanes).to(dtype),
+        transposed=flat_panels([matrix.t() for matrix in maps], lanes).to(dtype),
         table_error=error,
     )
 
@@ -80,11 +80,8 @@ def radial_functions(layer: Interaction, network: EquivariantNetwork) -> Callabl
 
     They are those of `Interaction.forward`, with the scale of the messages.
     """
-    paths = paths_of(layer)
-    compiled = compiled_paths(len(layer.product.dims) - 1, layer.gate.max_degree)
-    scales = [_scale(path, other) for path, other in zip(paths, compiled, strict=True)]
-    index = torch.tensor([path.index for path in paths])
-    scale = torch.tensor(scales, dtype=torch.float64) * network.message_scale.double()
+    index, scale = path_scales(layer)
+    scale = scale * network.message_scale.double()
     into, out = (weight.detach().double() for weight in layer.radial.parameters())
     out = out.reshape(-1, layer.gate.channels, out.shape[1])[index] * scale[:, None, None]
     shape = out.shape[:2]
@@ -97,6 +94,15 @@ def radial_functions(layer: Interaction, network: EquivariantNetwork) -> Callabl
         return Jet(*(part.unflatten(1, shape) for part in vars(weights).values()))
 
     return evaluate
+
+
+def path_scales(layer: Interaction) -> tuple[Tensor, Tensor]:
+    """Return each compiled path's place among the radial network's, and the scale of its terms."""
+    paths = paths_of(layer)
+    compiled = compiled_paths(len(layer.product.dims) - 1, layer.gate.max_degree)
+    scales = [_scale(path, other) for path, other in zip(paths, compiled, strict=True)]
+    index = torch.tensor([path.index for path in paths])
+    return index, torch.tensor(scales, dtype=torch.float64)
 
 
 def _scale(path: Path, compiled: Path) -> float:
@@ -151,35 +157,46 @@ def _error_between(functions: Callable[[Tensor], Jet], knots: Tensor, step: floa
     return float((made - exact).abs().max() / exact.abs().max())
 
 
-def _maps(layer: Interaction, degree_in: int, degree_out: int, lanes: int) -> list[Tensor]:
-    """Return the matrices (from, to) in the order in which the operator reads them."""
-    into = _matrices(layer.mix_in, lanes, groups_out=1)
-    out = _matrices(layer.mix_out, lanes, groups_out=degree_out + 1)
-    own = _matrices(layer.self_connection, lanes, groups_out=degree_out + 1)
-    return (
-        [into[degree] for degree in range(degree_in + 1)]
-        + [out[degree] for degree in range(degree_out + 1)]
-        + [own[degree] for degree in range(min(degree_in, degree_out) + 1)]
-    )
+def linear_parts(layer: Interaction) -> list[o3.Linear]:
+    """Return the maps of a layer: into the messages, out of them, of the own features."""
+    return [layer.mix_in, layer.mix_out, layer.self_connection]
 
 
-def _panels(matrix: Tensor, lanes: int) -> Tensor:
-    """Return a matrix flat, in panels of two lanes' columns, each row by row."""
-    return torch.cat([panel.flatten() for panel in torch.split(matrix, 2 * lanes, dim=1)])
+def layer_maps(layer: Interaction, weights: Sequence[Tensor], lanes: int) -> list[Tensor]:
+    """Return the matrices (from, to) in the order in which the operator reads them.
+
+    Args:
+        layer: whose maps they are.
+        weights: of each of its `linear_parts`, flat, float64.
+        lanes: to whose multiples the channels are padded.
+    """
+    groups = [1, layer.gate.max_degree + 1, layer.gate.max_degree + 1]
+    return [
+        matrix
+        for part, weight, groups_out in zip(linear_parts(layer), weights, groups, strict=True)
+        for _, matrix in sorted(_matrices(part, weight, lanes, groups_out=groups_out).items())
+    ]
 
 
-def _matrices(linear: o3.Linear, lanes: int, *, groups_out: int) -> dict[int, Tensor]:
+def flat_panels(matrices: Sequence[Tensor], lanes: int) -> Tensor:
+    """Return matrices flat, each in panels of two lanes' columns, row by row."""
+    panels = [panel for matrix in matrices for panel in torch.split(matrix, 2 * lanes, dim=1)]
+    return torch.cat([panel.flatten() for panel in panels])
+
+
+def _matrices(linear: o3.Linear, flat: Tensor, lanes: int, *, groups_out: int) -> dict[int, Tensor]:
     """Return the matrices by degree, channels padded with zeros to whole lanes.
 
     Args:
         linear: an e3nn map between multiples of the channels.
+        flat: its weights.
         groups_out: how many times the channels the scalars of the result are.
     """
     found: dict[int, Tensor] = {}
     channels = linear.irreps_out[0].mul // groups_out
-    for _, instruction, weight in linear.weight_views(yield_instruction=True):
+    for _, instruction, weight in linear.weight_views(flat, yield_instruction=True):
         degree = int(linear.irreps_in[instruction.i_in].ir.l)
-        matrix = (weight.detach().double() * instruction.path_weight).reshape(
+        matrix = (weight * instruction.path_weight).reshape(
             weight.shape[0] // channels, channels, weight.shape[1] // channels, channels
         )
         missing = -channels % lanes

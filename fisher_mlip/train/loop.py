@@ -35,6 +35,7 @@ from fisher_mlip.train.metrics import errors
 from fisher_mlip.train.module import ForceMatching
 from fisher_mlip.train.normalization import element_shifts, normalize_network
 from fisher_mlip.train.order import ORDER_NAME, TrainingOrder
+from fisher_mlip.train.passes import fused_training
 from fisher_mlip.train.record import TrainingRecord
 from fisher_mlip.train.resume import is_spent, prepare_output, training_identity
 
@@ -74,7 +75,7 @@ def train_model(
     refuse_unusable(config, training, validation)
     identity = training_identity(config, training, validation)
     checkpoint = _checkpoint_config(config, training, validation)
-    data, module = _data_and_module(config, checkpoint, training, validation)
+    data, module, gradients = _data_and_module(config, checkpoint, training, validation)
     with _held(output), noted_interruption() as interruption, _quiet_lightning():
         state = prepare_output(
             output, identity, max_epochs=config.max_epochs, resume=resume, overwrite=overwrite
@@ -88,7 +89,7 @@ def train_model(
         if not _uses_gpu(config):
             use_fastest_threads(lambda: module.trial_step(data.first_batch()))
         _fit(trainer, module, data, state, interruption)
-        _finish(trainer, training, validation, record)
+        _finish(trainer, training, validation, record, gradients)
     if interruption.wanted:
         raise KeyboardInterrupt(record.progress)
     return load_checkpoint(output)
@@ -153,7 +154,7 @@ def _checkpoint_config(
 
 def _data_and_module(
     config: TrainConfig, checkpoint: CheckpointConfig, training: Frames, validation: Frames
-) -> tuple[TrainingData, ForceMatching]:
+) -> tuple[TrainingData, ForceMatching, str]:
     graphs = label_graphs(training, checkpoint)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
@@ -161,7 +162,8 @@ def _data_and_module(
     shifts = element_shifts(training, checkpoint.elements, checkpoint.reference_energies)
     normalize_network(network, shifts, graphs)
     data = TrainingData(graphs, validation, checkpoint, config.batch_size, config.seed)
-    return data, ForceMatching(network, config)
+    fused, gradients = fused_training(network, config)
+    return data, ForceMatching(network, config, fused), gradients
 
 
 def _uses_gpu(config: TrainConfig) -> bool:
@@ -206,14 +208,18 @@ def _fit(
             raise
 
 
-def _finish(trainer: Trainer, training: Frames, validation: Frames, record: TrainingRecord) -> None:
+def _finish(
+    trainer: Trainer, training: Frames, validation: Frames, record: TrainingRecord, gradients: str
+) -> None:
     """Write what is known at the end; the other processes wait for the first."""
     if trainer.is_global_zero and read_curve(record.output / CURVE_NAME):
-        _write_results(training, validation, record)
+        _write_results(training, validation, record, gradients)
     trainer.strategy.barrier("finished")
 
 
-def _write_results(training: Frames, validation: Frames, record: TrainingRecord) -> None:
+def _write_results(
+    training: Frames, validation: Frames, record: TrainingRecord, gradients: str
+) -> None:
     output = record.output
     best = load_checkpoint(output)
     rows = read_curve(output / CURVE_NAME)
@@ -228,7 +234,8 @@ def _write_results(training: Frames, validation: Frames, record: TrainingRecord)
     save_checkpoint(output, Checkpoint(best.network, best.config, metrics))
     plot_curve(rows, output / PICTURE_NAME)
     status = "interrupted" if record.interruption.wanted else "finished"
-    write_summary(output, {"status": status, **metrics, "data_hash": best.config.data_hash})
+    facts = {"gradients": gradients, "data_hash": best.config.data_hash}
+    write_summary(output, {"status": status, **metrics, **facts})
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from fisher_mlip.config import TrainConfig
 from fisher_mlip.errors import UnstableRunError
+from fisher_mlip.fused.training import FusedTraining
 from fisher_mlip.model.network import EquivariantNetwork
-from fisher_mlip.model.potential import evaluate
+from fisher_mlip.model.potential import Prediction, evaluate
 from fisher_mlip.train.batches import Batch
 from fisher_mlip.train.budget import learning_rate
 from fisher_mlip.train.loss import force_matching_loss
@@ -18,6 +19,7 @@ class ForceMatching(LightningModule):
     """Energies and forces of a network against labels; AMSGrad-Adam.
 
     Attributes:
+        fused: the network over the fused operators, where they serve.
         used: the part of the budget that is spent, 0 to 1; sets the learning rate.
         training_loss: (2,), sum over the steps of this epoch and their number.
         training_sums: errors of this epoch's batches, as they were met.
@@ -25,9 +27,12 @@ class ForceMatching(LightningModule):
         validation_loss: (2,), as `training_loss`, weighted by frames.
     """
 
-    def __init__(self, network: EquivariantNetwork, config: TrainConfig) -> None:
+    def __init__(
+        self, network: EquivariantNetwork, config: TrainConfig, fused: FusedTraining | None = None
+    ) -> None:
         super().__init__()
         self.network = network
+        self.fused = fused
         self.config = config
         self.used = 0.0
         self.training_loss = torch.zeros(2, dtype=torch.float64)
@@ -37,8 +42,12 @@ class ForceMatching(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer of the configuration."""
+        # In one kernel: parameter by parameter it would be a third of a fused step.
         return torch.optim.Adam(
-            self.network.parameters(), lr=self.config.learning_rate, amsgrad=True
+            self.network.parameters(),
+            lr=self.config.learning_rate,
+            amsgrad=True,
+            fused=self.fused is not None,
         )
 
     def on_train_epoch_start(self) -> None:
@@ -86,7 +95,19 @@ class ForceMatching(LightningModule):
         self.validation_loss += torch.stack([n_frames * loss, n_frames * torch.ones_like(loss)])
 
     def _loss(self, batch: Batch, sums: ErrorSums, *, training: bool) -> Tensor:
-        stress = self.config.stress_weight > 0.0
-        prediction = evaluate(self.network, batch.graph, stress=stress, training=training)
+        def loss_of(prediction: Prediction) -> Tensor:
+            return force_matching_loss(prediction, batch, self.config)
+
+        if self.fused is not None and training:
+            loss, prediction = self.fused.loss(batch.graph, loss_of)
+            sums.add(prediction, batch)
+            return loss
+        prediction = self._predict(batch, training=training)
         sums.add(prediction, batch)
-        return force_matching_loss(prediction, batch, self.config)
+        return loss_of(prediction)
+
+    def _predict(self, batch: Batch, *, training: bool) -> Prediction:
+        if self.fused is not None:
+            return self.fused.predict(batch.graph)
+        stress = self.config.stress_weight > 0.0
+        return evaluate(self.network, batch.graph, stress=stress, training=training)

@@ -1,6 +1,7 @@
 // Operators of edges alone: which are near, their harmonics and their lengths.
 #include "harmonics.h"
 #include "operators.h"
+#include "pool.h"
 
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -60,8 +61,8 @@ struct EdgeGeometry : torch::autograd::Function<EdgeGeometry> {
   static variable_list forward(AutogradContext *ctx, const Tensor &given, int64_t degree)
   {
     const Tensor vectors = given.contiguous();
-    Tensor values = at::empty({vectors.size(0), n_harmonics(int(degree))}, vectors.options());
-    Tensor distances = at::empty({vectors.size(0)}, vectors.options());
+    Tensor values = kept_tensor({vectors.size(0), n_harmonics(int(degree))}, vectors.options());
+    Tensor distances = kept_tensor({vectors.size(0)}, vectors.options());
     FUSED_BY_TYPE(vectors, geometry<T>(int(degree), vectors, values, distances));
     ctx->save_for_backward({vectors, distances});
     ctx->saved_data["degree"] = degree;
@@ -77,7 +78,7 @@ struct EdgeGeometry : torch::autograd::Function<EdgeGeometry> {
         : at::zeros({vectors.size(0), n_harmonics(degree)}, vectors.options());
     const Tensor of_distances =
         slopes[1].defined() ? slopes[1].contiguous() : at::zeros_like(saved[1]);
-    Tensor found = at::empty_like(vectors);
+    Tensor found = kept_tensor(vectors.sizes(), vectors.options());
     FUSED_BY_TYPE(vectors, geometry_back<T>(degree, vectors, saved[1], of_values, of_distances, found));
     return {found, Tensor()};
   }
@@ -104,9 +105,9 @@ struct NearEdges : torch::autograd::Function<NearEdges> {
     const double *x = positions.data_ptr<double>(), *b = box.data_ptr<double>();
     const double *shift = shifts.data_ptr<double>();
     const int64_t *from = senders.data_ptr<int64_t>(), *to = receivers.data_ptr<int64_t>();
-    Tensor vectors = at::empty({n_pairs, 3}, positions.options());
-    Tensor near_senders = at::empty({n_pairs}, senders.options());
-    Tensor near_receivers = at::empty({n_pairs}, senders.options());
+    Tensor vectors = kept_tensor({n_pairs, 3}, positions.options());
+    Tensor near_senders = kept_tensor({n_pairs}, senders.options());
+    Tensor near_receivers = kept_tensor({n_pairs}, senders.options());
     double *v = vectors.data_ptr<double>();
     int64_t *i = near_receivers.data_ptr<int64_t>(), *j = near_senders.data_ptr<int64_t>();
     int64_t count = 0;
@@ -117,7 +118,9 @@ struct NearEdges : torch::autograd::Function<NearEdges> {
       i[count] = to[pair], j[count] = from[pair];
       ++count;
     }
-    vectors.resize_({count, 3}), near_senders.resize_({count}), near_receivers.resize_({count});
+    vectors = vectors.narrow(0, 0, count);
+    near_senders = near_senders.narrow(0, 0, count);
+    near_receivers = near_receivers.narrow(0, 0, count);
     ctx->save_for_backward({near_senders, near_receivers});
     ctx->saved_data["n_atoms"] = positions.size(0);
     ctx->mark_non_differentiable({near_senders, near_receivers});

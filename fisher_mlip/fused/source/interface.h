@@ -32,13 +32,14 @@ template <typename T> struct Table {
 
 // Flat arrays of maps, and of the same transposed; packing.py says how they are ordered.
 template <typename T> struct LayerWeights {
-  Table<T> table;
   const T *maps, *transposed;
   int channels, n_blocks;
 };
 
 template <typename T> struct LayerInputs {
   LayerWeights<T> weights;
+  Table<T> table;
+  const T *rows;    // (n_edges, 2, n_blocks, n_paths, WIDTH) instead of the table, or null
   Edges edges;
   EdgeValues<T> values;
   int64_t n_receivers;    // those whose messages are summed: the first atoms
@@ -70,6 +71,40 @@ template <typename T> class AnyLayer {
   virtual void send_back(int64_t n_atoms, const T *sent, const T *summed_slopes, T *own_slopes,
                          T *node_slopes, const EdgeSlopes<T> &slopes) const = 0;
 };
+
+// A layer in training: every number comes with its tangent along one direction of the positions,
+// nodes as (n_atoms, 2, columns). Nothing is differentiated by positions.
+template <typename T> struct DualInputs {
+  LayerWeights<T> weights;
+  Edges edges;
+  const T *harmonics, *turns, *speeds;    // of edges: harmonics, their tangents, those of distances
+  int n_harmonics;
+  const T *rows;    // (n_edges, 2, n_blocks, n_paths, WIDTH): radial functions and their slopes
+  int64_t n_atoms;
+};
+
+// What the forward pass leaves for the backward one, a row for each atom.
+template <typename T> struct DualTrace {
+  T *own, *sent, *summed, *mixed;
+};
+
+template <typename T> class AnyDualLayer {
+ public:
+  virtual ~AnyDualLayer() = default;
+  virtual int64_t sent_size() const = 0;
+  virtual int64_t mixed_size() const = 0;
+  virtual int64_t summed_size() const = 0;
+  virtual int64_t in_columns() const = 0;
+  virtual int64_t out_columns() const = 0;
+
+  virtual void forward(const T *nodes, const DualTrace<T> &trace, T *out) const = 0;
+  // Slopes of the nodes, the rows (every number of them is set) and the maps.
+  virtual void backward(const DualTrace<T> &trace, const T *out_slopes, T *node_slopes,
+                        T *row_slopes, T *map_slopes) const = 0;
+};
+
+template <typename T, int DEGREE>
+std::unique_ptr<AnyDualLayer<T>> make_dual_layer(int in, int out, const DualInputs<T> &inputs);
 
 // The layers of harmonics up to DEGREE: from 0 to it, between it, and from it to 0.
 template <typename T, int DEGREE>

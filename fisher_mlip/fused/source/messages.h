@@ -3,19 +3,20 @@
 #pragma once
 
 #include "couplings.h"
-#include "spline.h"
+#include "radial.h"
 
 namespace fused {
 
-template <typename T, int IN, int OUT> struct Messages {
+template <typename T, int IN, int OUT, typename Radial> struct Messages {
   using C = Couplings<IN, OUT>;
+  using Edge = typename Radial::Edge;
   static constexpr int W = WIDTH<T>;
   static constexpr int n_in = (IN + 1) * (IN + 1);
   static constexpr int n_used = n_harmonics_used<IN, OUT>();
 
   Edges edges;
   EdgeValues<T> values;
-  Table<T> table;
+  Radial radial;
   int n_blocks;
   int64_t n_receivers;
 
@@ -49,28 +50,25 @@ template <typename T, int IN, int OUT> struct Messages {
     for (int k = edges.receiver_starts[atom]; k < edges.receiver_starts[atom + 1]; ++k) {
       const int64_t edge = edges.by_receiver[k];
       const T distance = values.distances[edge];
-      if (distance >= table.cutoff) continue;    // a NaN goes on, and comes out
-      const T *knot;
-      const SplineBasis<T> basis(find_knot(table, distance, knot), table.knots_per_length);
+      if (radial.ends_before(distance)) continue;
+      const Edge functions = radial.at(edge, distance);
       T factors[C::n_terms];
       const T *harmonics = values.harmonics + edge * values.n_harmonics;
       couple(harmonics, factors);
       const T *from = sent + edges.senders[edge] * sent_size();
       for (int block = 0; block < n_blocks; ++block)
-        receive_block(from + block * n_in * W, knot, block, basis, harmonics, factors,
+        receive_block(from + block * n_in * W, functions, block, harmonics, factors,
                       summed + block * C::n_out * W);
     }
   }
 
-  FUSED_INLINE void receive_block(const T *from, const T *knot, int block,
-                                  const SplineBasis<T> &basis, const T *harmonics,
-                                  const T *factors, T *summed) const
+  FUSED_INLINE void receive_block(const T *from, const Edge &functions, int block,
+                                  const T *harmonics, const T *factors, T *summed) const
   {
     Lanes<T> sent[n_in];
     unroll<n_in>([&](auto I) __attribute__((always_inline)) { sent[I] = load(from + I * W); });
     unroll<C::n_paths>([&](auto P) __attribute__((always_inline)) {
-      const Lanes<T> weight =
-          interpolate(knot, table.knot_size, (int64_t(block) * C::n_paths + P) * 3 * W, basis.value);
+      const Lanes<T> weight = functions.value(int64_t(block) * C::n_paths + P);
       constexpr int first = C::path_starts[P], last = C::path_starts[P + 1];
       unroll<last - first>([&](auto O) __attribute__((always_inline)) {
         constexpr int out = first + O, begin = C::out_starts[out], end = C::out_starts[out + 1];
@@ -94,18 +92,17 @@ template <typename T, int IN, int OUT> struct Messages {
     for (int k = edges.sender_starts[atom]; k < edges.sender_starts[atom + 1]; ++k) {
       const int64_t edge = edges.by_sender[k];
       const T distance = values.distances[edge];
-      if (distance >= table.cutoff || edges.receivers[edge] >= n_receivers) continue;
-      const T *knot;
-      const SplineBasis<T> basis(find_knot(table, distance, knot), table.knots_per_length);
+      if (radial.ends_before(distance) || edges.receivers[edge] >= n_receivers) continue;
+      const Edge functions = radial.at(edge, distance);
       const T *harmonics = values.harmonics + edge * values.n_harmonics;
       T factors[C::n_terms];
       if constexpr (WITH_SENT) couple(harmonics, factors);
       const T *given = summed_slopes + edges.receivers[edge] * summed_size();
       Lanes<T> along[n_used + 1]{};    // and outward
       for (int block = 0; block < n_blocks; ++block)
-        send_back_block<WITH_SENT>(own + block * n_in * W, given + block * C::n_out * W, knot,
-                                   block, basis, harmonics, factors,
-                                   sent_slopes + block * n_in * W, along);
+        send_back_block<WITH_SENT>(own + block * n_in * W, given + block * C::n_out * W, functions,
+                                   block, harmonics, factors, sent_slopes + block * n_in * W,
+                                   along);
       store_sums(along, slopes.harmonics + edge * values.n_harmonics, slopes.distances + edge);
     }
   }
@@ -122,9 +119,9 @@ template <typename T, int IN, int OUT> struct Messages {
   }
 
   template <bool WITH_SENT>
-  FUSED_INLINE void send_back_block(const T *own, const T *given, const T *knot, int block,
-                                    const SplineBasis<T> &basis, const T *harmonics,
-                                    const T *factors, T *sent_slopes, Lanes<T> *along) const
+  FUSED_INLINE void send_back_block(const T *own, const T *given, const Edge &functions,
+                                    int block, const T *harmonics, const T *factors,
+                                    T *sent_slopes, Lanes<T> *along) const
   {
     Lanes<T> back[n_in];
     if constexpr (WITH_SENT)
@@ -132,9 +129,8 @@ template <typename T, int IN, int OUT> struct Messages {
         back[I] = load(sent_slopes + I * W);
       });
     unroll<C::n_paths>([&](auto P) __attribute__((always_inline)) {
-      const int64_t place = (int64_t(block) * C::n_paths + P) * 3 * W;
-      const Lanes<T> weight = interpolate(knot, table.knot_size, place, basis.value);
-      const Lanes<T> steep = interpolate(knot, table.knot_size, place, basis.slope);
+      const int64_t place = int64_t(block) * C::n_paths + P;
+      const Lanes<T> weight = functions.value(place), steep = functions.slope(place);
       constexpr int first = C::path_harmonics[P];
       constexpr int width = C::path_widths[P];
       Lanes<T> made[width]{};

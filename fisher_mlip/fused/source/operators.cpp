@@ -1,7 +1,8 @@
-// The operators that torch sees; edges.cpp has those of edges alone.
+// The operators that torch sees; edges.cpp has those of edges alone, training.cpp those of training.
 #include "interface.h"
 #include "lanes.h"
 #include "operators.h"
+#include "pool.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -24,13 +25,13 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-namespace {
-
 Edges edges_of(const std::vector<Tensor> &order)
 {
   const auto at = [&](int k) { return order[k].data_ptr<int32_t>(); };
   return {at(0), at(1), at(2), at(3), at(4), at(5)};
 }
+
+namespace {
 
 // A stable counting sort of edges by one of their ends.
 void sort_by(const int32_t *ends, int64_t n_edges, int64_t n_atoms, int32_t *order, int32_t *starts)
@@ -63,15 +64,6 @@ std::vector<Tensor> edge_order(const Tensor &senders, const Tensor &receivers, i
   return made;
 }
 
-// sizes: channels, degree in, degree out, atoms whose features are made.
-struct Shape {
-  int64_t channels, in, out, n_made;
-  explicit Shape(const std::vector<int64_t> &sizes) :
-      channels(sizes.at(0)), in(sizes.at(1)), out(sizes.at(2)), n_made(sizes.at(3))
-  {
-  }
-};
-
 struct Given {
   Tensor harmonics, distances, table, maps, transposed;
   std::vector<Tensor> order;
@@ -81,11 +73,12 @@ template <typename T>
 std::unique_ptr<AnyLayer<T>> layer_of(const Shape &shape, double cutoff, const Given &given)
 {
   const Tensor &table = given.table;
-  const int n_blocks = int((shape.channels + WIDTH<T> - 1) / WIDTH<T>);
+  const bool is_table = table.dim() == 5;    // else (n_edges, 2, n_functions)
   LayerInputs<T> inputs{
-      {{table.data_ptr<T>(), table.size(0), table.stride(0), T(cutoff),
-        T(double(table.size(0) - 1) / cutoff)},
-       given.maps.data_ptr<T>(), given.transposed.data_ptr<T>(), int(shape.channels), n_blocks},
+      weights_of<T>(shape, given.maps, given.transposed),
+      {table.data_ptr<T>(), table.size(0), table.stride(0), T(cutoff),
+       T(double(table.size(0) - 1) / cutoff)},
+      is_table ? nullptr : table.data_ptr<T>(),
       edges_of(given.order),
       {given.harmonics.data_ptr<T>(), given.distances.data_ptr<T>(), int(given.harmonics.size(1))},
       shape.n_made};
@@ -114,9 +107,9 @@ struct Interaction : torch::autograd::Function<Interaction> {
     Tensor sent, mixed, out;
     FUSED_BY_TYPE(nodes, {
       const auto layer = layer_of<T>(shape, cutoff, given);
-      sent = at::empty({n_atoms, layer->sent_size()}, nodes.options());
-      mixed = at::empty({shape.n_made, layer->mixed_size()}, nodes.options());
-      out = at::empty({shape.n_made, layer->out_columns()}, nodes.options());
+      sent = kept_tensor({n_atoms, layer->sent_size()}, nodes.options());
+      mixed = kept_tensor({shape.n_made, layer->mixed_size()}, nodes.options());
+      out = kept_tensor({shape.n_made, layer->out_columns()}, nodes.options());
       layer->send(n_atoms, nodes.data_ptr<T>(), sent.data_ptr<T>());
       layer->receive(nodes.data_ptr<T>(), sent.data_ptr<T>(), mixed.data_ptr<T>(),
                      out.data_ptr<T>());
@@ -141,17 +134,18 @@ struct Interaction : torch::autograd::Function<Interaction> {
                       {saved.begin() + 7, saved.end()}};
     const Tensor of_out = slopes[0].contiguous();
     const int64_t n_atoms = sent.size(0);
-    Tensor of_harmonics = at::zeros_like(saved[2]), of_distances = at::zeros_like(saved[3]);
+    Tensor of_harmonics = kept_tensor(saved[2].sizes(), saved[2].options()).zero_();
+    Tensor of_distances = kept_tensor(saved[3].sizes(), saved[3].options()).zero_();
     Tensor of_features;
     FUSED_BY_TYPE(sent, {
       const auto layer = layer_of<T>(shape, cutoff, given);
       const EdgeSlopes<T> edge_slopes{of_harmonics.data_ptr<T>(), of_distances.data_ptr<T>()};
-      const Tensor summed = at::empty({shape.n_made, layer->summed_size()}, sent.options());
+      const Tensor summed = kept_tensor({shape.n_made, layer->summed_size()}, sent.options());
       T *own_data = nullptr, *node_data = nullptr;
       Tensor own;
       if (of_nodes) {
-        own = at::zeros({n_atoms, layer->sent_size()}, sent.options());
-        of_features = at::empty({n_atoms, layer->in_columns()}, sent.options());
+        own = kept_tensor({n_atoms, layer->sent_size()}, sent.options()).zero_();
+        of_features = kept_tensor({n_atoms, layer->in_columns()}, sent.options());
         own_data = own.data_ptr<T>(), node_data = of_features.data_ptr<T>();
       }
       layer->receive_back(mixed.data_ptr<T>(), of_out.data_ptr<T>(), summed.data_ptr<T>(), own_data);
@@ -182,6 +176,22 @@ void define_operators(torch::Library &library)
       "near_edges(Tensor positions, Tensor senders, Tensor receivers, Tensor cell_shifts, Tensor "
       "box, float cutoff) -> (Tensor, Tensor, Tensor)",
       near_edges);
+  library.def(
+      "edge_tangents(Tensor vectors, Tensor distances, Tensor tangents, int degree) -> (Tensor, "
+      "Tensor)",
+      edge_tangents);
+  library.def(
+      "pick(Tensor[] parameters, Tensor index, Tensor scale, Tensor place, Tensor place_scale, int[] "
+      "sizes) -> Tensor[]",
+      pick);
+  library.def(
+      "radial_rows(Tensor distances, Tensor[] into, Tensor[] out, Tensor scale, float cutoff) -> "
+      "Tensor[]",
+      radial_rows);
+  library.def(
+      "interaction_dual(Tensor nodes, Tensor harmonics, Tensor turns, Tensor speeds, Tensor[] "
+      "order, Tensor rows, Tensor maps, Tensor transposed, int[] sizes) -> Tensor",
+      interaction_dual);
   library.def(
       "interaction(Tensor nodes, Tensor harmonics, Tensor distances, Tensor[] order, Tensor table, "
       "Tensor maps, Tensor transposed, int[] sizes, float cutoff) -> Tensor",
