@@ -59,7 +59,7 @@ def operators_path() -> Path:
 
 
 def build_operators() -> Path:
-    """Return the library, which is compiled if it is not there: a minute of one core.
+    """Return the library, which is compiled if it is not there: a minute or two.
 
     Raises:
         BuildError: it cannot be built here.
@@ -69,7 +69,7 @@ def build_operators() -> Path:
 
     def make(partial: Path) -> None:
         compiler = find_compiler()
-        print("fisher-mlip: compiling the fused operators, once: a minute", file=sys.stderr)
+        print("fisher-mlip: compiling the fused operators, once: a minute or two", file=sys.stderr)
         _compile(partial, compiler, torch, folder.parent / LOG_NAME)
 
     build_once(folder, (LIBRARY_NAME,), make, "the fused operators")
