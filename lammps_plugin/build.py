@@ -43,7 +43,7 @@ def built_folder(definitions: Sequence[str] = ()) -> Path | None:
 def build_plugin(definitions: Sequence[str] = ()) -> Path:
     """Return the folder of the plugin, which is compiled if it is not there: half a minute.
 
-    So are the fused operators, which take a minute.
+    So are the fused operators, which take a minute or two.
 
     Processes that race for it wait for the first of them. The folder appears whole or not at all.
 

@@ -23,7 +23,7 @@ def why_not_fused(manifest: Manifest, *, build: bool = True) -> str:
 
     Args:
         manifest: of the model.
-        build: whether the operators may be compiled for that, which takes a minute.
+        build: whether the operators may be compiled for that, which takes a minute or two.
     """
     if manifest.model is None:
         return "the model was exported before there were fused operators: export it again"

@@ -13,7 +13,7 @@ def why_no_operators(*, build: bool) -> str:
     """Load the operators, and return "" or in words why they cannot be loaded.
 
     Args:
-        build: whether they may be compiled first, which takes a minute.
+        build: whether they may be compiled first, which takes a minute or two.
     """
     try:
         library = build_operators() if build else built_operators()
