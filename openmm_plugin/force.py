@@ -159,16 +159,18 @@ def choose_route(
         raise InputError("expected openmm-torch for the route torchforce, found none installed")
     if route == "python" and not has_python:
         raise InputError("expected OpenMM 8.5.2 or newer for the route python: no PythonForce")
-    kernel: KernelName
-    if on_gpu and wanted == "auto":
-        kernel, why = "torchscript", "the fused operators are not for GPUs"
-    else:
-        kernel, why = choose_kernel(artefact, wanted)
+    on_device = on_gpu and has_torch and route != "python"
+    if on_device and wanted == "fused":
+        raise InputError("expected the kernel torchscript for TorchForce on a GPU, found fused")
+    # PythonForce evaluates on the CPU, whatever the platform.
+    kernel, why = choose_kernel(artefact, "torchscript" if on_device else wanted)
+    if on_device and wanted == "auto":
+        why = "the fused operators are not for GPUs"
     if route == "torchforce":
         return "torchforce", kernel, f"TorchForce was asked for; {why}"
     if route == "python":
         return "python", kernel, f"PythonForce was asked for; {why}"
-    if kernel == "fused" and has_python:
+    if kernel == "fused" and has_python and not on_device:
         return "python", kernel, why
     if has_torch:
         return "torchforce", kernel, f"{why}; TorchForce runs the TorchScript"

@@ -11,8 +11,7 @@ from fisher_mlip.export.kernel import ScriptKernel
 from fisher_mlip.export.manifest import Manifest
 from fisher_mlip.export.openmm_module import OpenMMModule
 from fisher_mlip.export.torchscript import load_script, scripted
-from fisher_mlip.fused.couplings import LARGEST_DEGREE
-from fisher_mlip.fused.loading import why_no_operators
+from fisher_mlip.fused.loading import why_not_served
 from fisher_mlip.fused.network import FusedNetwork
 from fisher_mlip.model.checkpoint import CheckpointConfig, new_network
 from fisher_mlip.model.network import EquivariantNetwork
@@ -27,12 +26,7 @@ def why_not_fused(manifest: Manifest, *, build: bool = True) -> str:
     """
     if manifest.model is None:
         return "the model was exported before there were fused operators: export it again"
-    if manifest.model.max_degree > LARGEST_DEGREE:
-        return (
-            f"the fused operators have degrees up to {LARGEST_DEGREE}, the model "
-            f"{manifest.model.max_degree}"
-        )
-    return why_no_operators(build=build)
+    return why_not_served(manifest.model, build=build)
 
 
 # Rounding aside: a script cast to float64 keeps couplings of seven digits. Parity is for `parity`.

@@ -63,14 +63,13 @@ def layer_degrees() -> list[tuple[int, int]]:
 def paths_of(layer: Interaction) -> list[Path]:
     """Return the paths of a layer in the order of their messages."""
     product = layer.product
-    dense: list[tuple[int, int, torch.Tensor]] = []  # path, first input component, (h, out, in)
+    columns: list[tuple[int, torch.Tensor]] = []  # first input component, (harmonics, inputs)
     start = first = 0
     for size, dim in zip(product.sizes, product.dims, strict=True):
         block = product.couplings[:, start : start + size * dim].reshape(-1, size, dim)
         start += size * dim
-        dense += [(k, first, block[:, k]) for k in range(size)]
+        columns += [(first, block[:, k]) for k in range(size)]
         first += dim
-    columns = [(first_in, matrix) for _, first_in, matrix in dense]
     paths: list[Path] = []
     out = 0
     for dim in product.out_dims:

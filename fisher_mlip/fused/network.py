@@ -57,8 +57,8 @@ class FusedInteraction(torch.nn.Module):
 class FusedNetwork(EquivariantNetwork):
     """The same energies and slopes as the network it is made from, to the tables' error.
 
-    The operators must be loaded (`load_operators`) before it is made, and before a script of it is
-    read. It has no second derivatives.
+    The operators must be loaded (`why_no_operators`) before it is made, and before a script of it
+    is read. It has no second derivatives.
 
     Args:
         network: in the dtype that is to be evaluated; it is not changed.

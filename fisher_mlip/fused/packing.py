@@ -19,7 +19,7 @@ from fisher_mlip.model.interaction import Interaction
 from fisher_mlip.model.network import EquivariantNetwork
 
 LANE_BYTES = 64
-# Of a table's slopes, relative to the largest: a tenth of what float32 rounds.
+# Of a table's slopes, relative to the largest: ten times what float32 rounds.
 TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-11}
 KNOTS_PER_FUNCTION = 8
 MOST_KNOTS = 16384

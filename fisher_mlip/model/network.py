@@ -30,8 +30,7 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
 def plain_e3nn() -> Iterator[None]:
     """Build e3nn's products as plain torch code.
 
-    Compiled one by one they are no faster, and they re-specialize for each new batch shape;
-    the export compiles the whole network at once.
+    Compiled one by one they are no faster, and they re-specialize for each new batch shape.
     """
     before = dict(e3nn.get_optimization_defaults())
     e3nn.set_optimization_defaults(jit_script_fx=False)

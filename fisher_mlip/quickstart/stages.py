@@ -165,8 +165,7 @@ def solve(job: Quickstart) -> None:
 def export(job: Quickstart) -> None:
     """Export both models, compare them with the eager ones, and certify that with the head.
 
-    The base model is here to be compared with. Without the compiled kernel: compiling takes longer
-    than it would save here.
+    The base model is here to be compared with.
     """
     job.show.stage("export: TorchScript for OpenMM, compared with the eager model; certificate")
     frames = list(job.part("test").frames[:3])

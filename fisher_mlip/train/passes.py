@@ -3,8 +3,7 @@
 import torch
 
 from fisher_mlip.config import TrainConfig
-from fisher_mlip.fused.couplings import LARGEST_DEGREE
-from fisher_mlip.fused.loading import why_no_operators
+from fisher_mlip.fused.loading import why_not_served
 from fisher_mlip.fused.training import FusedTraining
 from fisher_mlip.model.network import EquivariantNetwork
 
@@ -18,12 +17,7 @@ def why_not_fused(config: TrainConfig) -> str:
         return "the fused operators are for CPUs"
     if config.stress_weight > 0.0:
         return "the fused operators have no gradients of a stress"
-    if config.model.max_degree > LARGEST_DEGREE:
-        return (
-            f"the fused operators have degrees up to {LARGEST_DEGREE}, the model "
-            f"{config.model.max_degree}"
-        )
-    return why_no_operators(build=True)
+    return why_not_served(config.model, build=True)
 
 
 def fused_training(

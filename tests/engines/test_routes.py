@@ -329,6 +329,9 @@ def test_a_system_with_a_python_force_is_not_serialized_in_words(artefact: Artef
 def test_auto_takes_what_is_there(fused: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_route(fused, "auto", on_gpu=False)[:2] == ("python", "fused")
     assert choose_route(fused, "auto", on_gpu=True)[:2] == ("torchforce", "torchscript")
+    assert choose_route(fused, "python", on_gpu=True)[:2] == ("python", "fused")
+    with pytest.raises(InputError, match="for TorchForce on a GPU, found fused"):
+        choose_route(fused, "torchforce", "fused", on_gpu=True)
     asked = choose_route(fused, "torchforce", "torchscript", on_gpu=False)
     assert asked[:2] == ("torchforce", "torchscript")
     monkeypatch.setattr("fisher_mlip.export.potential.why_not_fused", lambda _: "no compiler")

@@ -4,22 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fisher_mlip.building import BuildError, find_compiler
 from fisher_mlip.config import ModelConfig
 from fisher_mlip.export.shells import make_shells
-from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.fused.network import FusedNetwork
 from fisher_mlip.model.network import EquivariantNetwork, build_network
-
-
-@pytest.fixture(scope="module", autouse=True)
-def operators() -> None:
-    try:
-        find_compiler()
-    except BuildError as failure:
-        pytest.skip(str(failure))
-    assert why_no_operators(build=True) == ""
-
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 N_ATOMS = 40

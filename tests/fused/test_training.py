@@ -8,10 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fisher_mlip.building import BuildError, find_compiler
 from fisher_mlip.config import ModelConfig
 from fisher_mlip.data.frames import Frame
-from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.fused.packing import FusedError
 from fisher_mlip.fused.training import FusedTraining
 from fisher_mlip.model.graph import Graph, graph_of_frames
@@ -22,15 +20,6 @@ from fisher_mlip.testing import ethanol
 ELEMENTS = [1, 6, 8]
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 Loss = Callable[[Prediction], Tensor]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def operators() -> None:
-    try:
-        find_compiler()
-    except BuildError as failure:
-        pytest.skip(str(failure))
-    assert why_no_operators(build=True) == ""
 
 
 def network(dtype: torch.dtype = torch.float64, **changes: float) -> EquivariantNetwork:

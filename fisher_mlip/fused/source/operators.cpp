@@ -164,10 +164,6 @@ Tensor interaction(const Tensor &nodes, const Tensor &harmonics, const Tensor &d
   return Interaction::apply(nodes, harmonics, distances, order, table, maps, transposed, sizes, cutoff);
 }
 
-}    // namespace
-
-namespace {
-
 void define_operators(torch::Library &library)
 {
   library.def("edge_order(Tensor senders, Tensor receivers, int n_atoms) -> Tensor[]", edge_order);
