@@ -7,6 +7,8 @@ from typer.core import TyperCommand
 
 import fisher_mlip
 
+ORDER = ("default", "fast", "accurate", "report")
+
 
 class PresetHelp(TyperCommand):
     """Adds the presets' values to the help of the options that they set."""
@@ -27,8 +29,7 @@ def preset_values() -> dict[str, str]:
     # Not through the training room, which would import torch for a page of help.
     folder = Path(fisher_mlip.__file__).parent / "train" / "presets"
     settings: dict[str, dict[str, Any]] = {}
-    # The report's first: it is the default.
-    for file in sorted(folder.iterdir(), reverse=True):
+    for file in sorted(folder.iterdir(), key=lambda file: ORDER.index(file.stem)):
         values = parse_config(read_yaml(file), TrainConfig, file.name).model_dump()
         settings[file.stem] = values.pop("model") | values
     return {option: _in_words(option, settings) for option in next(iter(settings.values()))}

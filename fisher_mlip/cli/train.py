@@ -42,8 +42,9 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Values of all options below that are not given: 'report' (the source report's; "
-            "the default) or 'accurate' (10 min on 2 cores)."
+            help="Values of all options below not given here: 'default' (half an hour at most), "
+            "'fast' (a small network, 10 min), 'accurate' (a large one, 75 min), or 'report' (the "
+            "source report's)."
         ),
     ] = None,
     features: Annotated[

@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import Tensor
 
+from fisher_mlip.fused.head import FusedHead
 from fisher_mlip.fused.packing import PackedLayer, pack_layer
 from fisher_mlip.model.interaction import Interaction
 from fisher_mlip.model.network import EquivariantNetwork
@@ -75,8 +76,9 @@ class FusedNetwork(EquivariantNetwork):
         own = copy.deepcopy(network).requires_grad_(False)
         dtype = own.energy_scale.dtype
         self.cutoff, self.n_basis = own.cutoff, own.n_basis
-        for name in ("embedding", "refine", "head", "samples", "repulsion"):
+        for name in ("embedding", "refine", "samples", "repulsion"):
             setattr(self, name, getattr(own, name))
+        self.head = None if own.head is None else FusedHead(own.head)
         for name in ("readout", "shift"):
             self.register_parameter(name, getattr(own, name))
         self.register_buffer("energy_scale", own.energy_scale)

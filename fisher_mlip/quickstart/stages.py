@@ -127,7 +127,7 @@ def train(job: Quickstart) -> None:
         "seed": config.seed,
         "device": config.device,
     }
-    settings: TrainConfig = training_config("accurate", None, flags)
+    settings: TrainConfig = training_config("fast", None, flags)
     with job.show.bar("training") as progress:
 
         def show(row: EpochRow, used: float) -> None:

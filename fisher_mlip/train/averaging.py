@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -18,7 +19,7 @@ class AveragedWeights(WeightAveraging):
         ) -> None:
             n = float(n_averaged)
             weight = 1.0 - min(decay, (1.0 + n) / (10.0 + n))
-            for mean, new in zip(averaged, current, strict=True):
-                mean.lerp_(new, weight)
+            # In one call: parameter by parameter it would be a tenth of a fused step.
+            torch._foreach_lerp_(list(averaged), list(current), weight)
 
         super().__init__(use_buffers=False, multi_avg_fn=average)

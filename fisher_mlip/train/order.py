@@ -10,7 +10,7 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.train.settings import training_config, with_flags
 
 ORDER_NAME = "training.yaml"
-DEFAULT_PRESET = "report"
+DEFAULT_PRESET = "default"
 
 
 class DataConfig(Config):

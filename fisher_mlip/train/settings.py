@@ -16,7 +16,7 @@ def training_config(preset: str, path: Path | None, flags: dict[str, Any]) -> Tr
     """Return the configuration: flags win over the YAML file, and that over the preset.
 
     Args:
-        preset: `report` or `accurate`.
+        preset: `fast`, `default`, `accurate` or `report`.
         path: YAML with some or all keys of TrainConfig (those of the network under `model`).
         flags: values by name, of TrainConfig and ModelConfig alike; None where not given.
 

@@ -71,7 +71,7 @@ def test_help_of_train_has_the_values_of_the_presets_and_imports_nothing_heavy()
     show_help = "from fisher_mlip.cli import app; app(['train', '--help'], standalone_mode=False)"
     assert not HEAVY & loaded_by(show_help)
     result = RUNNER.invoke(app, ["train", "--help"], env={"COLUMNS": "200"})
-    assert "Frames per step. [report 30, accurate 5]" in result.stdout
+    assert "Frames per step. [default 5, fast 5, accurate 5, report 30]" in result.stdout
     assert "which atoms exchange messages. [3]" in " ".join(result.stdout.split())
 
 

@@ -10,14 +10,15 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.train.settings import choose_frames, preset_names, training_config
 
 
-def test_report_preset_is_the_default_configuration() -> None:
+def test_report_preset_is_the_configuration_without_values() -> None:
     assert training_config("report", None, {}) == TrainConfig()
 
 
 def test_presets_are_valid() -> None:
-    assert preset_names() == ["accurate", "report"]
-    accurate = training_config("accurate", None, {})
-    assert accurate.max_seconds <= 600.0 and accurate.ema_decay > 0.0
+    assert preset_names() == ["accurate", "default", "fast", "report"]
+    sizes = [training_config(name, None, {}) for name in ("fast", "default", "accurate")]
+    assert [size.max_seconds for size in sizes] == sorted(size.max_seconds for size in sizes)
+    assert sizes[-1].max_seconds < 90 * 60 and all(size.ema_decay > 0.0 for size in sizes)
 
 
 def test_flags_win_over_yaml_and_yaml_over_the_preset(tmp_path: Path) -> None:
@@ -53,8 +54,8 @@ def test_a_wrong_yaml_is_refused_by_its_key(tmp_path: Path, text: str, message: 
 def test_wrong_flags_and_presets_are_refused() -> None:
     with pytest.raises(InputError, match="'features'"):
         training_config("report", None, {"features": 0})
-    with pytest.raises(InputError, match="expected a preset of accurate, report, found 'fast'"):
-        training_config("fast", None, {})
+    with pytest.raises(InputError, match="expected a preset of accurate, default, fast, report, "):
+        training_config("quick", None, {})
 
 
 def test_frames_are_chosen_by_number_and_fraction(ethanol_frames: Frames) -> None:

@@ -185,6 +185,9 @@ void define_operators(torch::Library &library)
       "Tensor[]",
       radial_rows);
   library.def(
+      "quadratic_forms(Tensor nodes, Tensor species, Tensor forms, Tensor linear) -> Tensor",
+      quadratic_forms);
+  library.def(
       "interaction_dual(Tensor nodes, Tensor harmonics, Tensor turns, Tensor speeds, Tensor[] "
       "order, Tensor rows, Tensor maps, Tensor transposed, int[] sizes) -> Tensor",
       interaction_dual);

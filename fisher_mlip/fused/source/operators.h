@@ -81,4 +81,11 @@ std::vector<at::Tensor> radial_rows(const at::Tensor &distances, std::vector<at:
                                     std::vector<at::Tensor> out, const at::Tensor &scale,
                                     double cutoff);
 
+// Energies (n_atoms,), float64, of nodes (n_atoms, irreps): v' A v of the channels of each degree,
+// summed over its components, A of forms (n_elements, degrees, channels, padded), symmetric, and
+// scalars times linear (n_elements, channels), both float64; species (n_atoms,). It is
+// differentiated by the nodes, once.
+at::Tensor quadratic_forms(const at::Tensor &nodes, const at::Tensor &species,
+                           const at::Tensor &forms, const at::Tensor &linear);
+
 }    // namespace fused
