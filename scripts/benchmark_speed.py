@@ -10,6 +10,7 @@ with the same cutoff and allocator. What is timed exactly: scripts/peers/README.
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import subprocess
@@ -81,14 +82,16 @@ def measured(options: argparse.Namespace, box: Path) -> Iterator[Line]:
     threads = options.threads
     for cutoff in options.cutoff:
         for peer in (PEERS[name] for name in options.peers):
+            trained = dict(options.trained).get(peer.name)
             for route in peer.routes:
                 failed = failure_line(peer.name, peer.version, route, cutoff, threads)
                 try:
-                    measurement = of_peer(peer, route, cutoff, threads)
+                    measurement = of_peer(peer, route, cutoff, threads, trained)
                 except (RuntimeError, InputError) as error:
                     yield failed | {"error": str(error)}
                     continue
-                yield from with_allocators(measurement, options, box)
+                for line in with_allocators(measurement, options, box):
+                    yield line | ({"trained": str(trained)} if trained else {})
     for folder in options.artefact:
         for route in OUR_ROUTES:
             yield from with_allocators(of_ours(folder, route), options, box)
@@ -108,14 +111,23 @@ def of_ours(folder: Path, route: str) -> Measurement:
     return Measurement(name, version, route, cutoff, str(folder), python, worker, folder)
 
 
-def of_peer(peer: Peer, route: str, cutoff: float, threads: int) -> Measurement:
+def of_peer(
+    peer: Peer, route: str, cutoff: float, threads: int, trained: Path | None
+) -> Measurement:
     """Return what measures a peer, whose environment and model are made if they are not there.
+
+    Args:
+        peer: whose.
+        route: how it runs.
+        cutoff: Å; of the model, if that is given.
+        threads: of the code that is compiled ahead.
+        trained: file of a model that training wrote; None for one of random weights.
 
     Raises:
         RuntimeError: one of them cannot be made.
     """
     python = peer_python(peer)
-    model = prepared(peer, cutoff, "prepare", "", threads)
+    model = trained or prepared(peer, cutoff, "prepare", "", threads)
     if route == "compiled" and peer.compiled_ahead:
         model = prepared(peer, cutoff, "compile", str(model), threads)
     return Measurement(peer.name, peer.version, route, cutoff, None, python, peer.worker, model)
@@ -129,6 +141,8 @@ def prepared(peer: Peer, cutoff: float, task: str, source: str, threads: int) ->
     """
     # The code that torch's inductor writes has the number of threads in it.
     ending = f"-compiled-{threads}-threads" if task == "compile" else ""
+    if Path(source).is_file():
+        ending += "-of-" + hashlib.sha256(Path(source).read_bytes()).hexdigest()[:12]
     folder = peers_folder() / "models" / f"{peer.name}-{peer.version}-cutoff-{cutoff:g}{ending}"
     if folder.is_dir():
         return folder
@@ -203,8 +217,10 @@ def environment(threads: int, allocator: str) -> dict[str, str]:
     }
 
 
-def ask(python: Path, worker: Path, job: Line, variables: dict[str, str]) -> Line:
-    """Run a worker and return what its last line says.
+def ask(
+    python: Path, worker: Path, job: Line, variables: dict[str, str], timeout: float = TIMEOUT_S
+) -> Line:
+    """Run a worker and return what its last line says; it has `timeout` seconds.
 
     Raises:
         RuntimeError: it failed, in one sentence.
@@ -212,10 +228,10 @@ def ask(python: Path, worker: Path, job: Line, variables: dict[str, str]) -> Lin
     command = [str(python), "-W", "ignore", str(worker), json.dumps(job)]
     try:
         ended = subprocess.run(
-            command, env=variables, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            command, env=variables, capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired:
-        raise RuntimeError(f"it was not done after {TIMEOUT_S} s") from None
+        raise RuntimeError(f"it was not done after {timeout:g} s") from None
     if ended.returncode:
         said = ended.stderr.strip().splitlines() or ["it said nothing"]
         raise RuntimeError(f"exit code {ended.returncode}: {said[-1][:LONGEST_ERROR]}")
@@ -299,6 +315,15 @@ def listed(known: tuple[str, ...]) -> Any:
     return names
 
 
+def trained_model(text: str) -> tuple[str, Path]:
+    """Read PEER=FILE."""
+    name, _, path = text.partition("=")
+    if name not in PEERS or not Path(path).is_file():
+        expected = f"PEER=FILE, a peer of {', '.join(PEERS)}"
+        raise argparse.ArgumentTypeError(f"expected {expected}, found '{text}'")
+    return name, Path(path).resolve()
+
+
 def parse_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -306,6 +331,14 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--peers", type=listed(tuple(PEERS)), default=list(PEERS))
     parser.add_argument("--allocator", type=listed(tuple(ALLOCATORS)), default=list(ALLOCATORS))
     parser.add_argument("--cutoff", type=float, nargs="+", default=[3.0], help="of the peers, Å")
+    parser.add_argument(
+        "--trained",
+        type=trained_model,
+        action="append",
+        default=[],
+        metavar="PEER=FILE",
+        help="model of benchmark_training.py to time, instead of random weights; say its --cutoff",
+    )
     parser.add_argument("--molecules", type=int, default=600)
     parser.add_argument("--box", type=Path, help="extended XYZ to take instead")
     parser.add_argument("--threads", type=int, default=2)

@@ -10,6 +10,7 @@ from measuring import (
     Job,
     ase_times,
     list_microseconds,
+    model_file,
     openmm_times,
     read_box,
     run_worker,
@@ -57,7 +58,7 @@ def through_ase(job: Job, **options: Any) -> dict[str, Any]:
     from mace.calculators import MACECalculator
 
     calculator = MACECalculator(
-        model_paths=str(Path(job.model) / MODEL_FILE),
+        model_paths=str(model_file(job.model, MODEL_FILE)),
         device="cpu",
         default_dtype="float32",
         **options,
@@ -69,7 +70,7 @@ def through_openmm(job: Job) -> dict[str, Any]:
     """Time openmm-ml's potential."""
     from openmmml import MLPotential
 
-    potential = MLPotential("mace", modelPath=str(Path(job.model) / MODEL_FILE))
+    potential = MLPotential("mace", modelPath=str(model_file(job.model, MODEL_FILE)))
 
     def system_of(topology: Any) -> Any:
         return potential.createSystem(topology, removeCMMotion=False, device="cpu")

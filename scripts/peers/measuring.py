@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,12 @@ def run_worker(tasks: Mapping[str, Callable[[Job], dict[str, Any]]]) -> None:
     found = tasks[job.task](job)
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(json.dumps({**found, "torch": torch.__version__, "peak_gb": round(peak_gb, 2)}))
+
+
+def model_file(model: str, name: str) -> Path:
+    """Return the file of a model: `name` in the folder that `prepare` wrote, or the one given."""
+    path = Path(model)
+    return path / name if path.is_dir() else path
 
 
 def read_box(job: Job) -> Any:

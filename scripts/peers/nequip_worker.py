@@ -14,6 +14,7 @@ from measuring import (
     Job,
     ase_times,
     list_microseconds,
+    model_file,
     openmm_times,
     read_box,
     run_worker,
@@ -107,7 +108,7 @@ def network(job: Job) -> dict[str, Any]:
 
 def compile_model(job: Job) -> dict[str, Any]:
     """Run NequIP's compile command."""
-    source, target = Path(job.source) / CHECKPOINT, Path(job.model) / COMPILED
+    source, target = model_file(job.source, CHECKPOINT), Path(job.model) / COMPILED
     options = ["--device", "cpu", "--mode", "aotinductor", "--target", "ase"]
     command = [sys.executable, "-m", "nequip.scripts.compile"]
     quietly([*command, str(source.resolve()), str(target.resolve()), *options])
@@ -127,7 +128,7 @@ def eager(job: Job) -> dict[str, Any]:
     from nequip.integrations.ase import NequIPCalculator
 
     calculator = NequIPCalculator._from_saved_model(
-        str(Path(job.model) / CHECKPOINT), device="cpu", chemical_species_to_atom_type_map=True
+        str(model_file(job.model, CHECKPOINT)), device="cpu", chemical_species_to_atom_type_map=True
     )
     return ase_times(job, calculator) | list_of(job)
 
@@ -146,7 +147,7 @@ def through_openmm(job: Job) -> dict[str, Any]:
     """Time openmm-ml's potential."""
     from openmmml import MLPotential
 
-    path = str(Path(job.model) / CHECKPOINT)
+    path = str(model_file(job.model, CHECKPOINT))
     potential = MLPotential("nequip", modelPath=path, lengthScale=0.1, energyScale=96.4853)
 
     def system_of(topology: Any) -> Any:
