@@ -58,8 +58,8 @@ def base_model(data: Path, kind: str, seed: int, folder: Path) -> Base:
     if (output / "summary.json").is_file() or (output / "metrics.json").is_file():
         checkpoint = load_checkpoint(output)
     else:
-        options = KINDS[kind].options | {"max_seconds": 0.0, "seed": seed}
-        config = training_config("accurate", None, options)
+        options = KINDS[kind].options | {"max_seconds": 0.0, "cutoff": 3.0, "seed": seed}
+        config = training_config("default", None, options)
         checkpoint = train_model(
             config, training, held_out, output, overwrite=True, show=EpochLines()
         )
