@@ -1,4 +1,4 @@
-"""Simply training on: gradient descent from a trained model, for a given time."""
+"""Simply training on: gradient descent from a trained model for a given time, as `train` does."""
 
 import copy
 import time
@@ -9,10 +9,11 @@ import torch
 from fisher_mlip.config import TrainConfig
 from fisher_mlip.data.frames import Frames
 from fisher_mlip.model.checkpoint import Checkpoint
-from fisher_mlip.model.potential import evaluate
-from fisher_mlip.train.batches import join_batches, label_graphs
+from fisher_mlip.model.potential import Prediction, evaluate
+from fisher_mlip.train.batches import Batch, join_batches, label_graphs
 from fisher_mlip.train.loss import force_matching_loss
 from fisher_mlip.train.metrics import errors
+from fisher_mlip.train.passes import fused_training
 
 BATCH = 5
 EMA = 0.99
@@ -36,18 +37,27 @@ def _trained(
 ) -> Checkpoint:
     network = copy.deepcopy(base.network).train()
     averaged = copy.deepcopy(network)
-    config = TrainConfig(model=base.config.model)
+    config = TrainConfig(model=base.config.model, device="cpu")
+    fused, _ = fused_training(network, config)
     samples = label_graphs(training, base.config)
     optimizer = torch.optim.Adam(network.parameters(), lr=rate, amsgrad=True)
+
+    def loss_of(batch: Batch) -> torch.Tensor:
+        def of(prediction: Prediction) -> torch.Tensor:
+            return force_matching_loss(prediction, batch, config)
+
+        if fused is not None:
+            return fused.loss(batch.graph, of)[0]
+        return of(evaluate(network, batch.graph, training=True))
+
     rng = np.random.default_rng(seed)
     start = time.monotonic()
     while (spent := (time.monotonic() - start) / seconds) < 1.0:
         for group in optimizer.param_groups:
             group["lr"] = rate * 0.5 * (1.0 + np.cos(np.pi * spent)) + 1e-6
         batch = join_batches([samples[i] for i in rng.choice(len(samples), BATCH, replace=False)])
-        loss = force_matching_loss(evaluate(network, batch.graph, training=True), batch, config)
         optimizer.zero_grad()
-        loss.backward()
+        loss_of(batch).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimizer.step()
         with torch.no_grad():
