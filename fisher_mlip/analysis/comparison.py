@@ -101,11 +101,19 @@ def _drift(found: RunReport, drift: EnergyDrift) -> str:
 
 
 def _over_kinetic(found: RunReport) -> str:
-    return _known(found.drift.over_std_kinetic) if is_conserved(found.run) else UNKNOWN
+    if not is_conserved(found.run):
+        return UNKNOWN
+    return _with_interval(found.drift.over_std_kinetic, *found.drift.over_std_kinetic_ci95)
 
 
 def _fluctuation(found: RunReport) -> str:
-    return _known(found.drift.slope.residual_std)
+    fluctuation = found.drift.fluctuation
+    return _with_interval(fluctuation.value, fluctuation.low, fluctuation.high)
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    interval = f" [{number(low)}, {number(high)}]" if np.isfinite(low) else ""
+    return _known(value) + interval if np.isfinite(value) else UNKNOWN
 
 
 def _molecule_drift(found: RunReport) -> str:

@@ -34,6 +34,11 @@ def _of_energies(report: Report) -> list[tuple[str, str]]:
             "energy: above 1 the energy went further than it swings between its two forms.",
         ),
         (
+            "Fluctuation",
+            "Standard deviation of the total energy about its line, per atom; its interval is that "
+            "of the same bootstrap.",
+        ),
+        (
             "Energy by molecule",
             "Potential plus kinetic energy of each independent molecule, minus its first row; the "
             "spread is the largest minus the smallest value over the run, so it grows with length.",

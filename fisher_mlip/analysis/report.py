@@ -111,7 +111,7 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         density_of(run.ledger, discard_fraction=config.discard_fraction),
         uncertainty,
         status,
-        verdict_of(run, status, drift, molecules, stability),
+        verdict_of(run, status, drift, later, molecules, stability),
         limits_of(run, drift, stability),
         (*run.notes, *_trajectory_notes(run), *without_uncertainty),
     )

@@ -5,12 +5,14 @@ from importlib.metadata import version
 from typing import Any
 
 from fisher_mlip import __version__
+from fisher_mlip.analysis.conservation import conservation_metrics
 from fisher_mlip.analysis.density import Density
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift
 from fisher_mlip.analysis.report import Report, RunReport
 from fisher_mlip.analysis.stability import Stability
 from fisher_mlip.analysis.temperature import Temperatures
 from fisher_mlip.analysis.uncertainty import ForceUncertainty
+from fisher_mlip.analysis.verdict import is_conserved
 
 
 def summarize(report: Report) -> dict[str, Any]:
@@ -47,6 +49,7 @@ def summarize_run(found: RunReport) -> dict[str, Any]:
         "alarms": [asdict(alarm) for alarm in run.alarms],
         **_drift(found.drift, ""),
         **_drift(found.drift_after_discard, "_after_discard"),
+        **_conservation(found),
         **_molecules(found.molecules),
         **_stability(found.stability),
         **_temperatures(found.temperatures),
@@ -79,10 +82,20 @@ def _drift(drift: EnergyDrift, suffix: str) -> dict[str, Any]:
         "drift_autocorrelation_rows": slope.autocorrelation_rows,
         "drift_block_rows": slope.block_rows,
         "drift_over_std_kinetic": drift.over_std_kinetic,
+        "drift_over_std_kinetic_ci95": list(drift.over_std_kinetic_ci95),
         "total_energy_std_meV_per_atom": slope.residual_std,
+        "total_energy_std_ci95_meV_per_atom": [drift.fluctuation.low, drift.fluctuation.high],
         "kinetic_energy_std_meV_per_atom": drift.kinetic_std,
     }
     return {key + suffix: value for key, value in values.items()}
+
+
+def _conservation(found: RunReport) -> dict[str, Any]:
+    """Return the metrics of other benchmarks, of runs whose energy should be conserved."""
+    if not is_conserved(found.run):
+        return {}
+    n_atoms = found.run.reference.n_atoms
+    return {"nve_energy_conservation": conservation_metrics([found.drift], n_atoms)}
 
 
 def _molecules(drift: MoleculeDrift | None) -> dict[str, Any]:
