@@ -82,7 +82,7 @@ def analyze_runs(
         InputError: no run folder, too few rows, or labels that do not fit.
     """
     config = config if config is not None else AnalysisConfig()
-    names = _labels(paths, labels)
+    names = run_labels(paths, labels)
     runs = [read_run(path, name) for path, name in zip(paths, names, strict=True)]
     return Report(tuple(_analyze(run, config) for run in runs), config, _comparison_notes(runs))
 
@@ -131,7 +131,12 @@ def _uncertainty(run: Run, n_frames: int) -> tuple[ForceUncertainty | None, tupl
         return None, (f"no force uncertainty: {error}",)
 
 
-def _labels(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
+def run_labels(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
+    """Return the labels, or names of the folders that tell them apart.
+
+    Raises:
+        InputError: no folder, one given twice, or labels that do not fit.
+    """
     if not paths:
         raise InputError("expected at least one run folder, found none")
     if labels is not None:
