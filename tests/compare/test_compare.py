@@ -13,8 +13,8 @@ from fisher_mlip.compare.plan import plan_runs
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.simulate import run_simulation
+from tests.analysis.conftest import RunRecipe, write_run
 
-from ..analysis.conftest import RunRecipe, write_run
 from .conftest import gas_config
 
 REPLICAS = 8
