@@ -62,6 +62,15 @@ def _of_breaks(report: Report) -> list[tuple[str, str]]:
             "log(-log) scale, before the first break the exact one-sided end 0.05^(1/n).",
         ),
         (
+            "First failure",
+            "The field's criteria as the watch applies them: temperature over its target and "
+            "equipartition by element (1 ps windows, chance aside), change of the total energy in "
+            f"NVE; in boxes atoms of different molecules closer than "
+            f"{config.intermolecular_distance:g} Å (StABlE) and, with a reference, the integral of "
+            f"|g - g_ref| over 1 ps windows above {config.rdf_error:g} Å (Fu et al.). Only broken "
+            "bonds and numbers that are not finite decide the verdict.",
+        ),
+        (
             "Temperature",
             "As the ledger or the log has it, from on-step velocities, of all atoms and of each "
             "element, averaged after the discarded start; ± is the 95 % interval of the mean, with "

@@ -6,6 +6,7 @@ from typing import Any
 
 from fisher_mlip import __version__
 from fisher_mlip.analysis.conservation import conservation_metrics
+from fisher_mlip.analysis.criteria import CriterionResult
 from fisher_mlip.analysis.density import Density
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift
 from fisher_mlip.analysis.report import Report, RunReport
@@ -55,9 +56,31 @@ def summarize_run(found: RunReport) -> dict[str, Any]:
         **_temperatures(found.temperatures),
         **_density(found.density),
         **_uncertainty(found.uncertainty),
+        "criteria": [_criterion(one) for one in found.criteria],
         "model": run.reference.provenance.get("model"),
         "model_sha256": run.reference.provenance.get("model_sha256"),
         "config": run.settings,
+    }
+
+
+def _criterion(found: CriterionResult) -> dict[str, Any]:
+    curve = found.curve
+    by_molecule = {}
+    if curve is not None:
+        by_molecule = {
+            "median_time_ps": curve.median_ps,
+            "median_time_ci95_ps": list(curve.median_ci95_ps),
+            "survival_at_end": float(curve.survival[-1]),
+            "survival_at_end_ci95": [float(curve.low[-1]), float(curve.high[-1])],
+        }
+    return {
+        "name": found.name,
+        "threshold": found.threshold,
+        "unit": found.unit,
+        "worst": found.worst,
+        "first_failure_ps": found.first_ps,
+        "where": found.where,
+        **by_molecule,
     }
 
 

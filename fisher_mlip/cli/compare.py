@@ -90,7 +90,12 @@ def compare(**values: Any) -> None:
     if are_runs(models):
         _refuse_simulation(values)
         found, written = compare_folders(
-            models, output, labels=names, analysis=analysis, overwrite=values["overwrite"]
+            models,
+            output,
+            labels=names,
+            analysis=analysis,
+            reference=values["reference"],
+            overwrite=values["overwrite"],
         )
     else:
         found, written = compare_models(
@@ -100,6 +105,7 @@ def compare(**values: Any) -> None:
             replicas=values["replicas"],
             labels=names,
             analysis=analysis,
+            reference=values["reference"],
         )
     _print(found)
     wrote(*written)

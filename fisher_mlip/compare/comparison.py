@@ -7,6 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from fisher_mlip.analysis import AnalysisConfig, read_run
+from fisher_mlip.compare.observables import (
+    ObservableDistances,
+    observable_distances,
+    observe,
+)
 from fisher_mlip.compare.replicas import Replicas, read_replicas
 from fisher_mlip.compare.starts import check_same_start, differing_settings
 from fisher_mlip.compare.statistics import (
@@ -42,12 +47,14 @@ class Comparison:
     Attributes:
         models: in the order in which they were given.
         against_first: of each; None of the first.
+        observables: of each, against the reference; None without one.
         config: thresholds and seed.
         notes: what limits the comparison, in sentences.
     """
 
     models: tuple[Replicas, ...]
     against_first: tuple[AgainstFirst | None, ...]
+    observables: tuple[ObservableDistances | None, ...]
     config: AnalysisConfig
     notes: tuple[str, ...]
 
@@ -68,6 +75,7 @@ def compare_runs(
     groups: Sequence[Sequence[Path]],
     labels: Sequence[str],
     config: AnalysisConfig | None = None,
+    reference: Path | None = None,
 ) -> Comparison:
     """Compare the runs of several models, the replicas of which started alike.
 
@@ -75,9 +83,11 @@ def compare_runs(
         groups: of each model, one run of independent molecules, or a run a replica.
         labels: one each.
         config: options; the defaults if None.
+        reference: run of a potential that is trusted, for observables; None for none.
 
     Raises:
-        InputError: fewer than two models, or runs that do not start alike.
+        InputError: fewer than two models, runs that do not start alike, or a reference of other
+            molecules.
     """
     if len(groups) < 2:
         raise InputError(f"expected two models or more to compare, found {len(groups)}")
@@ -92,7 +102,17 @@ def compare_runs(
         read_replicas(label, own, config) for own, label in zip(runs, labels, strict=True)
     )
     against = (None, *(_against(models[0], other, config.seed) for other in models[1:]))
-    return Comparison(models, against, config, _notes(models))
+    observables = _observables(models, reference, config.seed)
+    return Comparison(models, against, observables, config, _notes(models))
+
+
+def _observables(
+    models: Sequence[Replicas], reference: Path | None, seed: int
+) -> tuple[ObservableDistances | None, ...]:
+    if reference is None:
+        return (None,) * len(models)
+    trusted = observe([read_run(path) for path in run_folders(reference) or [reference]])
+    return tuple(observable_distances(model.runs, trusted, seed=seed) for model in models)
 
 
 def _against(first: Replicas, other: Replicas, seed: int) -> AgainstFirst:

@@ -39,6 +39,13 @@ METHODS = (
         "In parentheses the log-rank test of the two curves, which leaves the pairs aside.",
     ),
     (
+        "Observables",
+        "h(r), the distribution of all distances in a molecule: integral of |h - h_ref| dr; bonds "
+        "and angles by elements: 1-Wasserstein distance; g(r) between molecules: integral of "
+        "|g - g_ref| dr. ± is a bootstrap's standard error; in parentheses what equal "
+        "distributions of these lengths would show.",
+    ),
+    (
         "Drift over kinetic",
         "|slope| times length of the run over the standard deviation of the kinetic energy, of the "
         "whole system, averaged over runs: mlipaudit's energy_drift_ratio.",

@@ -26,6 +26,7 @@ def compare_models(
     replicas: int,
     labels: Sequence[str] | None = None,
     analysis: AnalysisConfig | None = None,
+    reference: Path | None = None,
 ) -> tuple[Comparison, list[Path]]:
     """Run several models from the same starts and seeds, and compare what came of them.
 
@@ -38,6 +39,7 @@ def compare_models(
         replicas: molecules of `ethanol-gas`, or runs with a seed each.
         labels: names of the models; None: of their folders.
         analysis: thresholds, seed.
+        reference: run whose observables are trusted; None for none.
 
     Returns:
         The comparison and the files of its report.
@@ -52,7 +54,7 @@ def compare_models(
     with locked_folder(folder):
         write_starts(config, replicas, folder)
         make_runs(planned)
-        comparison = compare_runs([model.folders for model in planned], names, analysis)
+        comparison = compare_runs([model.folders for model in planned], names, analysis, reference)
         return comparison, fill_comparison(comparison, folder)
 
 
@@ -62,6 +64,7 @@ def compare_folders(
     *,
     labels: Sequence[str] | None = None,
     analysis: AnalysisConfig | None = None,
+    reference: Path | None = None,
     overwrite: bool = False,
 ) -> tuple[Comparison, list[Path]]:
     """Compare runs that are there.
@@ -71,13 +74,14 @@ def compare_folders(
         folder: to be made.
         labels: names; None: of the folders.
         analysis: thresholds, seed.
+        reference: run whose observables are trusted; None for none.
         overwrite: replace the report of another comparison.
 
     Raises:
         InputError: the runs do not start alike, or the folder holds something else.
     """
     names = run_labels(paths, labels)
-    comparison = compare_runs([run_folders(path) for path in paths], names, analysis)
+    comparison = compare_runs([run_folders(path) for path in paths], names, analysis, reference)
     runs = dict(zip(names, (str(path.resolve()) for path in paths), strict=True))
     _claim(folder, {"runs": runs}, overwrite=overwrite)
     with locked_folder(folder):

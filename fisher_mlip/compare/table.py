@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from fisher_mlip.analysis.energy import quantiles
+from fisher_mlip.analysis.observables import Distance
 from fisher_mlip.analysis.verdict import number, signed
 from fisher_mlip.compare.comparison import AgainstFirst, Comparison
+from fisher_mlip.compare.observables import ObservableDistances
 from fisher_mlip.compare.replicas import Replicas
 from fisher_mlip.compare.statistics import PairedDifference, PairedSurvival
 from fisher_mlip.data.frames import FloatArray
@@ -38,14 +40,46 @@ def table_rows(comparison: Comparison) -> list[Row]:
         (name, [UNKNOWN if one is None else cell(one) for one in comparison.against_first])
         for name, cell in pairs
     ]
+    rows += _observable_rows(comparison)
     return [(name, cells) for name, cells in rows if any(cell != UNKNOWN for cell in cells)]
+
+
+def _observable_rows(comparison: Comparison) -> list[Row]:
+    """Return the distances to the reference, a row an observable."""
+    columns = [_distances(found) for found in comparison.observables]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    return [
+        (name, [_distance(column[name]) if name in column else UNKNOWN for column in columns])
+        for name in names
+    ]
+
+
+def _distances(found: ObservableDistances | None) -> dict[str, Distance]:
+    if found is None:
+        return {}
+    return {
+        "h(r) to reference (noise)": found.geometry.distances,
+        **{f"Bond {kind} to reference / Å": d for kind, d in found.geometry.bonds.items()},
+        **{f"Angle {kind} to reference / °": d for kind, d in found.geometry.angles.items()},
+        **{f"g(r) {pair} to reference / Å": d for pair, d in found.radial.items()},
+    }
+
+
+def _distance(found: Distance) -> str:
+    return f"{number(found.value)} ± {number(found.error)} ({number(found.noise)})"
 
 
 def summarize(comparison: Comparison) -> dict[str, Any]:
     """Return everything in numbers; a key names its unit."""
-    models = zip(comparison.models, comparison.against_first, strict=True)
+    models = [
+        _summarize_model(model, against)
+        | {"observables": None if observables is None else asdict(observables)}
+        for model, against, observables in zip(
+            comparison.models, comparison.against_first, comparison.observables, strict=True
+        )
+    ]
     return {
-        "models": [_summarize_model(model, against) for model, against in models],
+        "models": models,
         "first": comparison.models[0].label,
         "notes": list(comparison.notes),
         "tests": {

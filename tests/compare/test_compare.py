@@ -1,6 +1,7 @@
 """Models of known order, compared from the same starts; killed and gone on with."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from fisher_mlip.cli.app import app
-from fisher_mlip.compare import compare_folders, compare_models, compare_runs, running
+from fisher_mlip.compare import (
+    compare_folders,
+    compare_models,
+    compare_runs,
+    running,
+    table_rows,
+)
 from fisher_mlip.compare.plan import plan_runs
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
@@ -120,8 +127,6 @@ def test_other_starts_are_refused(compared: Path, artefact: Artefact, tmp_path: 
 
 def test_moved_atoms_are_refused(compared: Path, tmp_path: Path) -> None:
     """Settings alone would not tell: the file of starting frames may have changed."""
-    import shutil
-
     moved = shutil.copytree(compared / "runs" / "stiff", tmp_path / "moved")
     lines = (moved / "topology.pdb").read_text().splitlines()
     row = next(i for i, line in enumerate(lines) if line.startswith(("ATOM", "HETATM")))
@@ -165,3 +170,24 @@ def test_known_differences_of_runs_are_found(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.models[1].stable.time_ps[[0, 2, 3]], [0.5, 0.4, 2.0])
     assert (against.survival.n_first, against.survival.n_other) == (0, 2)
     assert against.survival.p_value == 0.5
+
+
+def test_observables_are_compared_with_a_reference(tmp_path: Path) -> None:
+    calm = write_replicas(tmp_path / "calm", 1.0, {})
+    longer = write_replicas(tmp_path / "longer", 1.0, {k: {0: 0, 1: 0} for k in range(6)})
+    for run in longer.iterdir():
+        # Stretched in the trajectory, not at the start.
+        shutil.copy(calm / run.name / "topology.pdb", run / "topology.pdb")
+    found, _ = compare_folders([calm, longer], tmp_path / "report", reference=calm)
+    rows = dict(table_rows(found))
+    assert rows["Bond H-O to reference / Å"][0].startswith("0 ±")
+    assert found.observables[1] is not None
+    # One of two bonds of each molecule is 0.7 Å longer.
+    bonds = found.observables[1].geometry.bonds["H-O"]
+    assert bonds.value == pytest.approx(0.35, abs=0.01)
+    gas = write_run(tmp_path / "gas", RunRecipe(molecules=2))
+    reference = json.loads((gas / "reference.json").read_text())
+    reference["symbols"][0] = "S"
+    (gas / "reference.json").write_text(json.dumps(reference))
+    with pytest.raises(InputError, match="of the same molecules"):
+        compare_folders([calm, longer], tmp_path / "report", reference=gas)
