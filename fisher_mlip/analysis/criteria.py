@@ -1,6 +1,7 @@
 """A run -> the field's criteria of instability beside bonds: when each was first not met."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,9 +71,9 @@ def criteria_of(run: Run, config: AnalysisConfig) -> tuple[CriterionResult, ...]
         (distance between molecules).
     """
     reference = run.reference
-    found = [_first_failure(criterion, _rows(run)) for criterion in _of_ledger(run)]
+    found = _first_failures(_of_ledger(run), _rows(run))
     if run.molecules is None and 1 < reference.n_molecules < reference.n_atoms:
-        found.append(_closest_molecules(run, config.intermolecular_distance))
+        found += _closest_molecules(run, config.intermolecular_distance)
     if config.rdf_reference is not None:
         radial = RadialError(
             openmm_topology(reference),
@@ -80,8 +81,8 @@ def criteria_of(run: Run, config: AnalysisConfig) -> tuple[CriterionResult, ...]
             config.rdf_error,
             interval=1,
         )
-        found.append(_first_failure(radial, _frames(run)))
-    return tuple(one for one in found if one is not None)
+        found += _first_failures([radial], _frames(run))
+    return tuple(found)
 
 
 def _of_ledger(run: Run) -> list[Criterion]:
@@ -90,21 +91,28 @@ def _of_ledger(run: Run) -> list[Criterion]:
         criteria.append(TemperatureRise(run.config.temperature))
     if run.ledger.element_temperatures:
         criteria.append(Equipartition())
-    if run.config.ensemble == "nve":
+    if run.config.ensemble == "nve" and run.reference.n_atoms:
         criteria.append(EnergyChange())
     return criteria
 
 
-def _first_failure(criterion: Criterion, looks: Iterable[Look]) -> CriterionResult | None:
-    worst, first, where = np.nan, np.inf, ""
+def _first_failures(criteria: Sequence[Criterion], looks: Iterable[Look]) -> list[CriterionResult]:
+    """Measure criteria, for which more is worse, in one pass; those without a number are left."""
+    worst, first = [math.nan] * len(criteria), [math.inf] * len(criteria)
+    where = [""] * len(criteria)
     for look in looks:
-        value = criterion.measure(look)
-        worst = float(np.fmax(worst, value))
-        if np.isinf(first) and criterion.is_beyond(value):
-            first, where = look.time_ps, criterion.where()
-    if np.isnan(worst):
-        return None
-    return CriterionResult(criterion.name, criterion.threshold, criterion.unit, worst, first, where)
+        for place, criterion in enumerate(criteria):
+            value = criterion.measure(look)
+            if not value <= worst[place] and not math.isnan(value):
+                worst[place] = value
+            if math.isinf(first[place]) and criterion.is_beyond(value):
+                first[place], where[place] = look.time_ps, criterion.where()
+    found = zip(criteria, worst, first, where, strict=True)
+    return [
+        CriterionResult(one.name, one.threshold, one.unit, value, time, place)
+        for one, value, time, place in found
+        if not math.isnan(value)
+    ]
 
 
 def _rows(run: Run) -> Iterator[Look]:
@@ -139,7 +147,7 @@ def _frames(run: Run) -> Iterator[Look]:
             )
 
 
-def _closest_molecules(run: Run, threshold: float) -> CriterionResult | None:
+def _closest_molecules(run: Run, threshold: float) -> list[CriterionResult]:
     index = run.reference.molecule_index
     first = np.full(run.reference.n_molecules, np.inf)
     worst, last, reach = np.nan, np.nan, max(_REACH, threshold)
@@ -156,11 +164,12 @@ def _closest_molecules(run: Run, threshold: float) -> CriterionResult | None:
             first[near] = np.minimum(first[near], time)
             last = float(time)
     if np.isnan(worst):
-        return None
+        return []
     is_event = np.isfinite(first)
     curve = kaplan_meier(np.where(is_event, first, last), is_event)
     where = f"{int(is_event.sum())} of {len(first)} molecules" if is_event.any() else ""
-    return CriterionResult(_DISTANCE, threshold, "Å", worst, float(first.min()), where, curve)
+    when = float(first.min())
+    return [CriterionResult(_DISTANCE, threshold, "Å", worst, when, where, curve)]
 
 
 def _angstrom(nanometers: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from fisher_mlip.analysis.run import MoleculeEnergies, Run
 from fisher_mlip.analysis.stability import Stability, find_breaks
 from fisher_mlip.analysis.survival import KaplanMeier, kaplan_meier
 from fisher_mlip.analysis.verdict import is_conserved
+from fisher_mlip.compare.starts import are_independent
 from fisher_mlip.data.frames import BoolArray, FloatArray
 from fisher_mlip.errors import InputError
 
@@ -77,10 +78,14 @@ def read_replicas(label: str, runs: Sequence[Run], config: AnalysisConfig) -> Re
         energy_drift(run.ledger, run.reference.n_atoms, discard_fraction=0.0, seed=config.seed)
         for run in runs
     ]
-    if runs[0].molecules is not None:
+    if are_independent(runs[0]):
         if len(runs) > 1:
             raise InputError(
                 f"expected one run of independent molecules of '{label}', found {len(runs)}"
+            )
+        if runs[0].molecules is None:
+            raise InputError(
+                f"expected 3 rows or more in '{runs[0].path / 'molecules.csv'}', found fewer"
             )
         return _of_molecules(label, runs[0], drifts, config)
     return _of_runs(label, runs, drifts, config)

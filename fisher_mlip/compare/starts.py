@@ -38,6 +38,11 @@ def check_same_start(first: Sequence[Run], other: Sequence[Run]) -> None:
         _check_pair(ours, theirs)
 
 
+def are_independent(run: Run) -> bool:
+    """Return whether the run's molecules do not see each other, and are its replicas."""
+    return bool(run.reference.provenance.get("independent_molecules", run.molecules is not None))
+
+
 def differing_settings(first: Run, other: Run) -> list[str]:
     """Return what differs between two runs besides the model and does not decide the start."""
     return [
@@ -74,7 +79,7 @@ def _places(run: Run) -> FloatArray:
     Those stand on a grid that is as wide as the model's cutoff asks for.
     """
     positions = np.asarray(start_frame(run).xyz[0], dtype=np.float64) * ANGSTROM_PER_NM
-    if run.molecules is None:
+    if not are_independent(run):
         return positions
     index = run.reference.molecule_index
     sums = np.zeros((run.reference.n_molecules, 3))

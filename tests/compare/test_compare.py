@@ -17,6 +17,7 @@ from fisher_mlip.compare import (
     table_rows,
 )
 from fisher_mlip.compare.plan import plan_runs
+from fisher_mlip.config import SimulateConfig
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.simulate import run_simulation
@@ -147,8 +148,8 @@ def test_a_box_has_a_run_a_replica(artefact: Artefact, tmp_path: Path) -> None:
 
 
 def write_replicas(folder: Path, slope: float, breaks: dict[int, dict[int, int]]) -> Path:
-    """Six runs of two waters in a box, by replica the molecules that break and when."""
-    for replica in range(6):
+    """Four runs of two waters in a box, by replica the molecules that break and when."""
+    for replica in range(4):
         broken = breaks.get(replica, {})
         recipe = RunRecipe(molecules=2, slope=slope, breaks=broken, seed=replica, noise=0.05)
         run = write_run(folder / f"replica-{replica:03d}", recipe)
@@ -174,7 +175,7 @@ def test_known_differences_of_runs_are_found(tmp_path: Path) -> None:
 
 def test_observables_are_compared_with_a_reference(tmp_path: Path) -> None:
     calm = write_replicas(tmp_path / "calm", 1.0, {})
-    longer = write_replicas(tmp_path / "longer", 1.0, {k: {0: 0, 1: 0} for k in range(6)})
+    longer = write_replicas(tmp_path / "longer", 1.0, {k: {0: 0, 1: 0} for k in range(4)})
     for run in longer.iterdir():
         # Stretched in the trajectory, not at the start.
         shutil.copy(calm / run.name / "topology.pdb", run / "topology.pdb")
@@ -191,3 +192,25 @@ def test_observables_are_compared_with_a_reference(tmp_path: Path) -> None:
     (gas / "reference.json").write_text(json.dumps(reference))
     with pytest.raises(InputError, match="of the same molecules"):
         compare_folders([calm, longer], tmp_path / "report", reference=gas)
+
+
+def test_options_make_the_configuration_of_every_run(
+    artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, object] = {}
+
+    def remember(models: object, config: object, output: Path, **options: object) -> object:
+        seen.update(config=config, models=models, **options)
+        raise InputError("seen")
+
+    monkeypatch.setattr("fisher_mlip.compare.compare_models", remember)
+    model = str(artefact.path)
+    arguments = ["compare", model, model, "--frames", "warm.xyz", "--temperature", "400"]
+    CliRunner().invoke(app, [*arguments, "--replicas", "5", "--trajectory-interval", "7"])
+    config = seen["config"]
+    assert isinstance(config, SimulateConfig)
+    assert (config.temperature, config.start_frames, seen["replicas"]) == (400.0, "warm.xyz", 5)
+    # Frames are dense where nothing else was asked for.
+    assert (config.trajectory_interval, config.checkpoint_interval) == (7, 500)
+    refused = CliRunner().invoke(app, [*arguments, "--molecules", "3"])
+    assert "expected --replicas" in refused.output
