@@ -1,7 +1,7 @@
 """`fisher-mlip analyze`: run folders -> a report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -86,7 +86,7 @@ def analyze(
     )
     names = [name.strip() for name in labels.split(",")] if labels else None
     report = analyze_runs(runs, labels=names, config=config)
-    sections, extra = [], {}
+    sections, extra = [], dict[str, Any]()
     if observables:
         from fisher_mlip.analysis.observables.report import observables_section
 

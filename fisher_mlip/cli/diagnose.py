@@ -1,12 +1,15 @@
 """`fisher-mlip diagnose`: where the energy drift of a run comes from."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fisher_mlip.cli.console import console, wrote
 from fisher_mlip.errors import InputError
+
+if TYPE_CHECKING:
+    from fisher_mlip.diagnose.state import At
 
 
 def diagnose(
@@ -35,7 +38,7 @@ def diagnose(
 
     if at not in ("checkpoint", "start"):
         raise InputError(f"expected --at checkpoint or --at start, found --at {at}")
-    place = "start" if at == "start" else "checkpoint"
+    place: At = "start" if at == "start" else "checkpoint"
     found, written = diagnose_run(
         run, output, length_ps=ps, at=place, seed=seed, overwrite=overwrite
     )

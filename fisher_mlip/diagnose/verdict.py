@@ -141,9 +141,10 @@ def _of_vanished(base: Measured, vanished: list[Measured]) -> Verdict:
 def _of_fluctuation(base: Measured, others: dict[str, Measured]) -> Verdict:
     """Ask the fluctuation where there is no drift."""
     none = f"no drift is told from zero ({_slope(base)})"
+    share = 100.0 * base.fluctuation.value / max(base.kinetic_std, 1e-300)
     size = (
         f"the fluctuation {number(base.fluctuation.value)} meV/atom, "
-        f"{number(100.0 * base.fluctuation.value / base.kinetic_std)} % of the kinetic energy's"
+        f"{number(share)} % of the kinetic energy's"
     )
     half = others[HALF_STEP]
     if _is_told(base, half) and ORDER[0] <= _ratio(base, half) <= ORDER[1]:

@@ -60,7 +60,7 @@ def spectrum_of(run: Run, *, segment_ps: float = 2.0) -> Spectrum:
         InputError: there are fewer than 8 frames.
     """
     masses = np.array([atom.element.mass for atom in start_frame(run).topology.atoms])
-    interval = run.frame_interval_ps
+    interval = _interval(run)
     wanted = max(_FEWEST_FRAMES, round(segment_ps / interval))
     segments = list(_segments(_velocities(run, interval), wanted))
     if not segments:
@@ -125,6 +125,12 @@ def transform(correlations: FloatArray, interval_ps: float, *, from_positions: b
 def _cosine_transform(correlation: FloatArray) -> FloatArray:
     even = np.concatenate([correlation, correlation[:0:-1]])
     return np.asarray(np.fft.rfft(even).real)
+
+
+def _interval(run: Run) -> float:
+    """Return the time between frames, ps, as the trajectory has it."""
+    times, _ = next(iterate_chunks(run, 2), (np.zeros(0), None))
+    return float(times[1] - times[0]) if len(times) > 1 else run.frame_interval_ps
 
 
 def _velocities(run: Run, interval: float) -> Iterator[FloatArray]:
