@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fisher_mlip.cli.app import app
+from fisher_mlip.cli.info import describe
 from fisher_mlip.compare import (
     compare_folders,
     compare_models,
@@ -105,6 +106,7 @@ def test_runs_are_compared_as_they_are(compared: Path, tmp_path: Path) -> None:
         for folder in (compared, tmp_path / "again")
     )
     assert before[1]["against_first"] == after[1]["against_first"]
+    assert describe(tmp_path / "again")["models"] == ["soft", "stiff"]
     refused = CliRunner().invoke(app, [*arguments, "--steps", "5"])
     assert refused.exit_code == 2
     assert "--steps is of runs to be made" in refused.output

@@ -9,6 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from fisher_mlip.cli.app import app
+from fisher_mlip.cli.info import describe
 from fisher_mlip.config import ModelConfig, SimulateConfig
 from fisher_mlip.data import Frame, Frames, write_frames
 from fisher_mlip.errors import InputError
@@ -78,6 +79,7 @@ def test_a_step_that_is_too_long_is_named(too_long: Path, tmp_path: Path) -> Non
     assert "timestep: " in done.stdout
     assert "not run: float64" in done.stdout
     assert (output / "diagnose.png").is_file()
+    assert describe(output)["cause"] == "timestep"
     # Both start from the same state: the first rows are the same to the last digits.
     first, second = (
         float((output / name).read_text().splitlines()[1].split(",")[4])
