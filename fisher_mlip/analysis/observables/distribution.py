@@ -12,7 +12,8 @@ from fisher_mlip.data.frames import FloatArray, IntArray
 FEWEST_REPLICAS = 8
 # Few and long, so that neighbors know little of each other.
 MOST_BLOCKS = 24
-RESAMPLES = 400
+RESAMPLES = 200
+_FRAMES_AT_ONCE = 1024
 
 Source = Literal["molecules", "blocks of time"]
 
@@ -128,10 +129,12 @@ class Streamed:
             owners = np.broadcast_to(self._owners, values.shape)
             self._units += self._sums(values, owners, len(self._units))
             return
-        frames = np.arange(len(values))[:, None]
-        rows = self._sums(values, np.broadcast_to(frames, values.shape), len(values))
-        for row in rows:
-            self._add_frame(row)
+        # A row of bins a frame: small molecules come in long chunks.
+        for start in range(0, len(values), _FRAMES_AT_ONCE):
+            part = values[start : start + _FRAMES_AT_ONCE]
+            frames = np.broadcast_to(np.arange(len(part))[:, None], part.shape)
+            for row in self._sums(part, frames, len(part)):
+                self._add_frame(row)
 
     def finish(self) -> Distribution | None:
         """Return the distribution; None where there were no values."""

@@ -62,14 +62,14 @@ def spectrum_of(run: Run, *, segment_ps: float = 2.0) -> Spectrum:
     masses = np.array([atom.element.mass for atom in start_frame(run).topology.atoms])
     interval = _interval(run)
     wanted = max(_FEWEST_FRAMES, round(segment_ps / interval))
-    segments = list(_segments(_velocities(run, interval), wanted))
-    if not segments:
+    segments = _segments(_velocities(run, interval), wanted)
+    correlations = [autocorrelation(segment, masses) for segment in segments]
+    if not correlations:
         raise InputError(
             f"expected more than {_FEWEST_FRAMES} frames for a spectrum in '{run.path}', found "
             "fewer"
         )
-    correlations = np.array([autocorrelation(one, masses) for one in segments])
-    return transform(correlations, interval, from_positions=True)
+    return transform(np.array(correlations), interval, from_positions=True)
 
 
 def autocorrelation(velocities: FloatArray, masses: FloatArray) -> FloatArray:
