@@ -16,7 +16,7 @@ from fisher_mlip.products import sha256_of_file
 from fisher_mlip.simulate.checkpoints import read_state, state_cell
 from fisher_mlip.simulate.engine import build_simulation
 from fisher_mlip.simulate.folder import RunFolder, read_description
-from fisher_mlip.simulate.integrators import starts_half_a_step_back
+from fisher_mlip.simulate.integrators import momentum_groups, starts_half_a_step_back
 from fisher_mlip.simulate.records import Reference
 from fisher_mlip.simulate.systems import MolecularSystem
 from fisher_mlip.simulate.velocities import maxwell_boltzmann
@@ -75,9 +75,9 @@ def _at_start(place: RunFolder, config: SimulateConfig, artefact: Artefact) -> S
     pdb = PDBFile(str(place.topology))
     positions = np.array(pdb.getPositions(asNumpy=True).value_in_unit(unit.angstrom))
     molecular = replace(described, positions=positions)
-    velocities = maxwell_boltzmann(
-        molecular.masses, config.temperature, molecular.isolated_groups, config.seed
-    )
+    groups = momentum_groups(molecular, config)
+    groups = molecular.isolated_groups if groups is None else groups
+    velocities = maxwell_boltzmann(molecular.masses, config.temperature, groups, config.seed)
     return StartState(config, artefact, molecular, velocities, 0)
 
 

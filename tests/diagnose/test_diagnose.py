@@ -12,6 +12,7 @@ from fisher_mlip.cli.app import app
 from fisher_mlip.cli.info import describe
 from fisher_mlip.config import ModelConfig, SimulateConfig
 from fisher_mlip.data import Frame, Frames, write_frames
+from fisher_mlip.diagnose.state import read_start
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import write_artefact
 from fisher_mlip.fisher import Options, finetune
@@ -86,6 +87,19 @@ def test_a_step_that_is_too_long_is_named(too_long: Path, tmp_path: Path) -> Non
         for name in ("ledger-as-it-was.csv", "ledger-half-the-step.csv")
     )
     assert first == pytest.approx(second, abs=1e-9)
+
+
+def test_the_start_is_that_of_the_run(too_long: Path) -> None:
+    """Positions to the digits of its PDB, and the kinetic energy that its ledger begins with."""
+    start = read_start(too_long, "start")
+    row = (too_long / "ledger.csv").read_text().splitlines()[1].split(",")
+    kinetic = 0.5 * (start.molecular.masses[:, None] * start.velocities**2).sum()
+    assert kinetic == pytest.approx(float(row[3]), rel=1e-6)
+    later = read_start(too_long, "checkpoint")
+    assert (start.step, later.step) == (0, 4)
+    last = (too_long / "ledger.csv").read_text().splitlines()[-1].split(",")
+    kinetic = 0.5 * (later.molecular.masses[:, None] * later.velocities**2).sum()
+    assert kinetic == pytest.approx(float(last[3]), rel=1e-6)
 
 
 def test_what_cannot_be_run_again_is_refused(too_long: Path, tmp_path: Path) -> None:
