@@ -1,5 +1,6 @@
 """Energy series -> slope with an interval that knows the rows are correlated."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +98,7 @@ def fit_slope(time: FloatArray, series: FloatArray, *, seed: int, resamples: int
     residuals = centred - slope * (time - time.mean())
     tau = autocorrelation_time(residuals)
     samples = len(time) / tau
-    block = 1 if tau == 1.0 else int(np.clip(np.ceil(BLOCK_TIMES * tau), 1, len(time) // 4 or 1))
+    block = _block_length(tau, len(time))
     low = high = np.nan
     if samples > _MINIMUM_SAMPLES:
         errors = _block_errors(weights, residuals, block, resamples, np.random.default_rng(seed))
@@ -105,6 +106,63 @@ def fit_slope(time: FloatArray, series: FloatArray, *, seed: int, resamples: int
         low = slope - widening * float(np.quantile(errors, 0.975))
         high = slope - widening * float(np.quantile(errors, 0.025))
     return Slope(slope, low, high, float(residuals.std(ddof=2)), tau, block, samples)
+
+
+@dataclass(frozen=True)
+class Fluctuation:
+    """Standard deviation of a series about its line, with its 95 % interval.
+
+    Attributes:
+        value: in the series' unit.
+        low, high: 95 % interval; NaN where the series is too short for one.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def fit_fluctuation(
+    time: FloatArray, series: FloatArray, *, seed: int, resamples: int = 1000
+) -> Fluctuation:
+    """Measure the fluctuation about the least-squares line and bootstrap it by moving blocks.
+
+    Args:
+        time, series, seed, resamples: as `fit_slope`.
+
+    Returns:
+        The standard deviation; the percentiles of the logarithm of the resampled one are widened
+        as those of the slope.
+
+    Source: H. R. Künsch, Ann. Statist. 17, 1217 (1989).
+    """
+    if len(time) < 3:
+        return Fluctuation(np.nan, np.nan, np.nan)
+    residuals, _ = _residuals(time, series)
+    value = float(residuals.std(ddof=2))
+    # Of squares, not of the series: an oscillation forgets its phase, not its amplitude.
+    tau = autocorrelation_time(residuals**2)
+    samples = len(time) / tau
+    if samples <= _MINIMUM_SAMPLES or not value > 0.0:
+        return Fluctuation(value, np.nan, np.nan)
+    block = _block_length(tau, len(time))
+    rng = np.random.default_rng(seed)
+    rows = _block_rows(len(time), block, resamples, rng)
+    logs = np.array([0.5 * np.log((residuals[chosen] ** 2).mean()) for chosen in rows])
+    errors = _widening(tau, block, samples) * (logs - logs.mean())
+    low, high = np.exp(np.log(value) + np.quantile(errors, (0.025, 0.975)))
+    return Fluctuation(value, float(low), float(high))
+
+
+def _residuals(time: FloatArray, series: FloatArray) -> tuple[FloatArray, float]:
+    weights = time - time.mean()
+    centred = series - series.mean()
+    slope = float(weights @ centred / (weights @ weights))
+    return np.asarray(centred - slope * weights), slope
+
+
+def _block_length(tau: float, n_rows: int) -> int:
+    return 1 if tau == 1.0 else int(np.clip(np.ceil(BLOCK_TIMES * tau), 1, n_rows // 4 or 1))
 
 
 def _windowed_sum(rho: FloatArray) -> float:
@@ -122,15 +180,19 @@ def _block_errors(
     resamples: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    n_rows = len(residuals)
+    rows = _block_rows(len(residuals), block, resamples, rng)
+    errors = np.array([weights @ residuals[chosen] for chosen in rows])
+    return np.asarray(errors - errors.mean())
+
+
+def _block_rows(
+    n_rows: int, block: int, resamples: int, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
     n_blocks = -(-n_rows // block)
     within = np.arange(block)
-    errors = np.empty(resamples)
-    for sample in range(resamples):
+    for _ in range(resamples):
         starts = rng.integers(0, n_rows - block + 1, n_blocks)
-        rows = (starts[:, None] + within).ravel()[:n_rows]
-        errors[sample] = weights @ residuals[rows]
-    return np.asarray(errors - errors.mean())
+        yield (starts[:, None] + within).ravel()[:n_rows]
 
 
 def _widening(tau: float, block: int, samples: float) -> float:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 from scipy.signal import lfilter
 
-from fisher_mlip.slopes import autocorrelation_time, fit_slope
+from fisher_mlip.slopes import Fluctuation, autocorrelation_time, fit_fluctuation, fit_slope
 
 Array = npt.NDArray[np.float64]
 
@@ -86,3 +86,32 @@ def test_too_short_a_series_has_no_interval() -> None:
     assert np.isnan(slope.low)
     assert not slope.is_resolved
     assert not slope.excludes_zero
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.9])
+def test_interval_covers_the_true_fluctuation(memory: float) -> None:
+    """Of a correlated series about a line; an interval that took its rows for independent fails."""
+    generator = np.random.default_rng(3)
+    time, truth = np.linspace(0.0, 9.99, 1000), 1.0 / np.sqrt(1.0 - memory**2)
+    trials, covered, naive = 60, 0, 0
+    for trial in range(trials):
+        series = autoregressive(generator, 1000, memory) + 0.3 * time
+        found = fit_fluctuation(time, series, seed=trial, resamples=100)
+        covered += found.low <= truth <= found.high
+        independent = found.value * np.exp(np.array([-1.96, 1.96]) / np.sqrt(2000.0))
+        naive += independent[0] <= truth <= independent[1]
+    # Stated 95 %; the line takes a part of what is slow with it.
+    assert covered / trials >= 0.8
+    assert naive / trials < 0.7 or memory == 0.0
+
+
+def test_fluctuation_of_an_oscillation_is_known_sharply() -> None:
+    """Its rows cancel in a mean, but each whole period shows its amplitude."""
+    time = np.linspace(0.0, 10.0, 1001)
+    found = fit_fluctuation(time, 2.0 * np.sin(70.0 * time) + 5.0 * time, seed=0)
+    assert found.value == pytest.approx(np.sqrt(2.0), rel=0.01)
+    assert found.high / found.low < 1.1
+    assert np.isnan(fit_fluctuation(time[:2], time[:2], seed=0).value)
+    still = fit_fluctuation(time, 5.0 * time, seed=0)
+    assert isinstance(still, Fluctuation)
+    assert still.value < 1e-12

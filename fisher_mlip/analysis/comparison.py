@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fisher_mlip.analysis.averages import Mean
+from fisher_mlip.analysis.criteria import CriterionResult
 from fisher_mlip.analysis.energy import EnergyDrift
 from fisher_mlip.analysis.report import Report, RunReport
 from fisher_mlip.analysis.verdict import bonds_of, is_conserved, number, signed
@@ -39,7 +40,29 @@ def comparison_rows(report: Report) -> list[tuple[str, list[str]]]:
         (f"Density {discard} / (g/mL)", _density),
     ]
     table = [(name, [cell(found) for found in report.runs]) for name, cell in rows]
+    table += _criterion_rows(report)
     return [(name, cells) for name, cells in table if any(cell != UNKNOWN for cell in cells)]
+
+
+def _criterion_rows(report: Report) -> list[tuple[str, list[str]]]:
+    """Return the first failure of each criterion beside bonds, a row each."""
+    columns = [{_criterion(one): one for one in found.criteria} for found in report.runs]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    return [(name, [_failure(column.get(name)) for column in columns]) for name in names]
+
+
+def _criterion(one: CriterionResult) -> str:
+    unit = f" {one.unit}" if one.unit else ""
+    return f"First failure: {one.name} (bound {one.threshold:g}{unit}) / ps"
+
+
+def _failure(one: CriterionResult | None) -> str:
+    if one is None:
+        return UNKNOWN
+    if not np.isfinite(one.first_ps):
+        return f"never; at worst {number(one.worst)}"
+    place = f" ({one.where})" if one.where else ""
+    return f"{number(one.first_ps)}{place}; at worst {number(one.worst)}"
 
 
 def _uncertainty(found: RunReport) -> str:
@@ -101,11 +124,19 @@ def _drift(found: RunReport, drift: EnergyDrift) -> str:
 
 
 def _over_kinetic(found: RunReport) -> str:
-    return _known(found.drift.over_std_kinetic) if is_conserved(found.run) else UNKNOWN
+    if not is_conserved(found.run):
+        return UNKNOWN
+    return _with_interval(found.drift.over_std_kinetic, *found.drift.over_std_kinetic_ci95)
 
 
 def _fluctuation(found: RunReport) -> str:
-    return _known(found.drift.slope.residual_std)
+    fluctuation = found.drift.fluctuation
+    return _with_interval(fluctuation.value, fluctuation.low, fluctuation.high)
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    interval = f" [{number(low)}, {number(high)}]" if np.isfinite(low) else ""
+    return _known(value) + interval if np.isfinite(value) else UNKNOWN
 
 
 def _molecule_drift(found: RunReport) -> str:

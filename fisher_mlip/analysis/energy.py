@@ -6,7 +6,7 @@ import numpy as np
 
 from fisher_mlip.analysis.run import Ledger, MoleculeEnergies, Reference
 from fisher_mlip.data.frames import FloatArray
-from fisher_mlip.slopes import Slope, fit_slope
+from fisher_mlip.slopes import Fluctuation, Slope, fit_fluctuation, fit_slope
 
 MEV_PER_EV = 1000.0
 
@@ -21,6 +21,7 @@ class EnergyDrift:
         n_rows: of them.
         kinetic_std: standard deviation of the kinetic energy, meV/atom.
         over_std_kinetic: |slope| times duration, divided by `kinetic_std`.
+        fluctuation: standard deviation about the line, meV/atom.
     """
 
     slope: Slope
@@ -29,6 +30,16 @@ class EnergyDrift:
     n_rows: int
     kinetic_std: float
     over_std_kinetic: float
+    fluctuation: Fluctuation
+
+    @property
+    def over_std_kinetic_ci95(self) -> tuple[float, float]:
+        """95 % interval of `over_std_kinetic`, from that of the slope."""
+        if not self.kinetic_std > 0.0:
+            return np.nan, np.nan
+        scale = (self.end_ps - self.start_ps) / self.kinetic_std
+        edges = abs(self.slope.low) * scale, abs(self.slope.high) * scale
+        return (min(edges) if self.slope.excludes_zero else 0.0), max(edges)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +49,13 @@ class MoleculeDrift:
     Attributes:
         slope: (n_molecules,), meV/atom/ps; NaN where the energy ceased to be finite.
         spread: (n_molecules,), eV: largest minus smallest E(t) - E(0); infinite likewise.
+        fluctuation: (n_molecules,), meV/atom, standard deviation about the line; NaN likewise.
         energy_threshold: eV.
     """
 
     slope: FloatArray
     spread: FloatArray
+    fluctuation: FloatArray
     energy_threshold: float
 
     @property
@@ -107,7 +120,8 @@ def energy_drift(
     time = ledger.time_ps
     if not len(time):
         nothing = fit_slope(time, time, seed=seed)
-        return EnergyDrift(nothing, np.nan, np.nan, 0, np.nan, np.nan)
+        unknown = Fluctuation(np.nan, np.nan, np.nan)
+        return EnergyDrift(nothing, np.nan, np.nan, 0, np.nan, np.nan, unknown)
     kept = time >= time[0] + discard_fraction * (time[-1] - time[0])
     time = time[kept]
     scale = MEV_PER_EV / n_atoms
@@ -117,7 +131,9 @@ def energy_drift(
     kinetic_std = float(ledger.kinetic[kept].std() * scale)
     moved = abs(slope.value) * float(time[-1] - time[0])
     ratio = moved / kinetic_std if kinetic_std > 0.0 else np.nan
-    return EnergyDrift(slope, float(time[0]), float(time[-1]), len(time), kinetic_std, ratio)
+    fluctuation = fit_fluctuation(time, total, seed=seed)
+    ends = float(time[0]), float(time[-1])
+    return EnergyDrift(slope, *ends, len(time), kinetic_std, ratio, fluctuation)
 
 
 def molecule_drift(
@@ -133,9 +149,24 @@ def molecule_drift(
     atoms = np.bincount(reference.molecule_index, minlength=reference.n_molecules)
     change = molecules.energy - molecules.energy[0]
     finite = np.isfinite(change).all(axis=0)
-    weights = molecules.time_ps - molecules.time_ps.mean()
-    slope = np.full(reference.n_molecules, np.nan)
-    slope[finite] = weights @ change[:, finite] / (weights @ weights)
+    slope, fluctuation = np.full((2, reference.n_molecules), np.nan)
+    slope[finite], fluctuation[finite] = trends(molecules.time_ps, change[:, finite])
     spread = np.full(reference.n_molecules, np.inf)
     spread[finite] = np.ptp(change[:, finite], axis=0)
-    return MoleculeDrift(slope * MEV_PER_EV / atoms, spread, energy_threshold)
+    scale = MEV_PER_EV / atoms
+    return MoleculeDrift(slope * scale, spread, fluctuation * scale, energy_threshold)
+
+
+def trends(time: FloatArray, series: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the slopes of columns and their standard deviations about the line, (n,) each.
+
+    Args:
+        time: (n_rows,), at least three.
+        series: (n_rows, n), finite.
+    """
+    weights = time - time.mean()
+    centred = series - series.mean(axis=0)
+    slopes = weights @ centred / (weights @ weights)
+    residuals = centred - weights[:, None] * slopes
+    squares = (residuals**2).sum(axis=0)
+    return slopes, np.sqrt(squares / (len(time) - 2))

@@ -1,5 +1,6 @@
 """How each number of a report is computed, a line each."""
 
+from fisher_mlip.analysis.criteria import MOST_FRAMES
 from fisher_mlip.analysis.report import Report
 from fisher_mlip.analysis.verdict import STABLE_FRAMES, STABLE_LIFE_PS
 from fisher_mlip.slopes import BLOCK_TIMES, RESOLVED_SAMPLES
@@ -7,7 +8,7 @@ from fisher_mlip.slopes import BLOCK_TIMES, RESOLVED_SAMPLES
 
 def methods_of(report: Report) -> list[tuple[str, str]]:
     """Return (name, how it is computed), with the options and block lengths that were used."""
-    return _of_energies(report) + _of_breaks(report)
+    return _of_energies(report) + _of_breaks(report) + _of_states(report)
 
 
 def _of_energies(report: Report) -> list[tuple[str, str]]:
@@ -34,6 +35,11 @@ def _of_energies(report: Report) -> list[tuple[str, str]]:
             "energy: above 1 the energy went further than it swings between its two forms.",
         ),
         (
+            "Fluctuation",
+            "Standard deviation of the total energy about its line, per atom; its interval is that "
+            "of the same bootstrap.",
+        ),
+        (
             "Energy by molecule",
             "Potential plus kinetic energy of each independent molecule, minus its first row; the "
             "spread is the largest minus the smallest value over the run, so it grows with length.",
@@ -55,6 +61,22 @@ def _of_breaks(report: Report) -> list[tuple[str, str]]:
             "Survival",
             "Kaplan-Meier estimate over molecules; 95 % band from Greenwood's variance on the "
             "log(-log) scale, before the first break the exact one-sided end 0.05^(1/n).",
+        ),
+    ]
+
+
+def _of_states(report: Report) -> list[tuple[str, str]]:
+    config = report.config
+    return [
+        (
+            "First failure",
+            "The field's criteria as the watch applies them: temperature over its target and "
+            "equipartition by element (1 ps windows, chance aside), change of the total energy in "
+            f"NVE; in boxes atoms of different molecules closer than "
+            f"{config.intermolecular_distance:g} Å (StABlE; of long runs every few frames, "
+            f"{MOST_FRAMES} or more in all) and, with a reference, the integral of "
+            f"|g - g_ref| over 1 ps windows above {config.rdf_error:g} Å (Fu et al.). Only broken "
+            "bonds and numbers that are not finite decide the verdict.",
         ),
         (
             "Temperature",

@@ -19,6 +19,7 @@ from fisher_mlip.analysis.style import (
     thinned,
     use_symlog_if_wide,
 )
+from fisher_mlip.analysis.survival import KaplanMeier
 from fisher_mlip.analysis.verdict import is_conserved, number, signed
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.figures import COLORS, INK, MUTED, count_whole, figure
@@ -106,7 +107,7 @@ def plot_molecule_energy(report: Report, folder: Path) -> Plot | None:
         heights = []
         for axes, (index, found) in zip(panels, runs, strict=True):
             assert found.run.molecules is not None
-            heights.append(_draw_fan(axes, found.run.molecules, color_of(index)))
+            heights.append(draw_fan(axes, found.run.molecules, color_of(index)))
             axes.set(title=shown_label(found.run.label), xlabel=_TIME)
             axes.margins(x=0.0)
         panels[0].set_ylabel("E(t) − E(0) of a molecule / eV")
@@ -163,17 +164,8 @@ def plot_survival(report: Report, folder: Path) -> Plot | None:
     path = folder / "survival.png"
     with figure(path) as (axes,):
         for index, label, stability in runs:
-            curve, color = stability.curve, color_of(index)
-            time = np.append(curve.time_ps, curve.end_ps)
-            survival, low, high = (
-                np.append(edge, edge[-1]) for edge in (curve.survival, curve.low, curve.high)
-            )
             left = f"{label}: {stability.n_watched - stability.n_broken} of {stability.n_watched}"
-            axes.fill_between(time, low, high, step="post", color=color, alpha=0.15, linewidth=0)
-            style = linestyle_of(index)
-            axes.step(time, survival, where="post", color=color, linestyle=style, label=left)
-            if survival[-1] > 0.0:
-                axes.plot(time[-1], survival[-1], marker="|", color=color, markersize=11)
+            draw_survival(axes, stability.curve, left, index)
         axes.set(xlabel=_TIME, ylabel="unbroken molecules (fraction)", ylim=(-0.02, 1.04))
         axes.set_xlim(left=0.0)
         axes.legend(title="unbroken at the end", loc="best", alignment="left")
@@ -182,6 +174,20 @@ def plot_survival(report: Report, folder: Path) -> Plot | None:
         f"{report.config.threshold:g} Å of their reference lengths, with its 95 % band."
     )
     return Plot(path, "Survival", caption)
+
+
+def draw_survival(axes: "Axes", curve: KaplanMeier, label: str, index: int) -> None:
+    """Draw a Kaplan-Meier curve with its band, in the look of the run with this index."""
+    color = color_of(index)
+    time = np.append(curve.time_ps, curve.end_ps)
+    survival, low, high = (
+        np.append(edge, edge[-1]) for edge in (curve.survival, curve.low, curve.high)
+    )
+    axes.fill_between(time, low, high, step="post", color=color, alpha=0.15, linewidth=0)
+    style = linestyle_of(index)
+    axes.step(time, survival, where="post", color=color, linestyle=style, label=label)
+    if survival[-1] > 0.0:
+        axes.plot(time[-1], survival[-1], marker="|", color=color, markersize=11)
 
 
 def plot_temperature(report: Report, folder: Path) -> Plot | None:
@@ -264,7 +270,14 @@ def _draw_drift(axes: "Axes", found: RunReport, color: str) -> None:
     axes.plot(ledger.time_ps, line, color=color, linewidth=1.8, linestyle=(0, (5, 3)))
 
 
-def _draw_fan(axes: "Axes", molecules: MoleculeEnergies, color: str) -> float:
+def draw_fan(axes: "Axes", molecules: MoleculeEnergies, color: str) -> float:
+    """Draw the quantiles over molecules of E(t) - E(0), eV, and return the largest that is drawn.
+
+    Args:
+        axes: of the figure.
+        molecules: (n_rows, n_molecules).
+        color: of the bands.
+    """
     stride = -(-len(molecules.time_ps) // 500)
     time = molecules.time_ps[::stride]
     change = (molecules.energy - molecules.energy[0])[::stride]

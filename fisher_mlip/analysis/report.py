@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fisher_mlip.analysis.config import AnalysisConfig
+from fisher_mlip.analysis.criteria import CriterionResult, criteria_of
 from fisher_mlip.analysis.density import Density, density_of
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift, energy_drift, molecule_drift
 from fisher_mlip.analysis.lammps_trajectory import dump_notes
@@ -31,6 +32,7 @@ class RunReport:
         temperatures: after the discarded start.
         density: likewise, or None where the box does not change.
         uncertainty: of the model's forces, or None where it was not asked for or is not told.
+        criteria: the field's, beside bonds, with their first failures.
         status, verdict: the judgement, as a word and as a sentence.
         limits: what cannot be concluded, in sentences.
         notes: what was missing or torn, or was asked for and cannot be told, in sentences.
@@ -44,6 +46,7 @@ class RunReport:
     temperatures: Temperatures
     density: Density | None
     uncertainty: ForceUncertainty | None
+    criteria: tuple[CriterionResult, ...]
     status: Status
     verdict: str
     limits: tuple[str, ...]
@@ -82,7 +85,7 @@ def analyze_runs(
         InputError: no run folder, too few rows, or labels that do not fit.
     """
     config = config if config is not None else AnalysisConfig()
-    names = _labels(paths, labels)
+    names = run_labels(paths, labels)
     runs = [read_run(path, name) for path, name in zip(paths, names, strict=True)]
     return Report(tuple(_analyze(run, config) for run in runs), config, _comparison_notes(runs))
 
@@ -110,8 +113,9 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         temperatures(run.ledger, discard_fraction=config.discard_fraction),
         density_of(run.ledger, discard_fraction=config.discard_fraction),
         uncertainty,
+        criteria_of(run, config),
         status,
-        verdict_of(run, status, drift, molecules, stability),
+        verdict_of(run, status, drift, later, molecules, stability),
         limits_of(run, drift, stability),
         (*run.notes, *_trajectory_notes(run), *without_uncertainty),
     )
@@ -131,7 +135,12 @@ def _uncertainty(run: Run, n_frames: int) -> tuple[ForceUncertainty | None, tupl
         return None, (f"no force uncertainty: {error}",)
 
 
-def _labels(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
+def run_labels(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
+    """Return the labels, or names of the folders that tell them apart.
+
+    Raises:
+        InputError: no folder, one given twice, or labels that do not fit.
+    """
     if not paths:
         raise InputError("expected at least one run folder, found none")
     if labels is not None:

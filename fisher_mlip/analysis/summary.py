@@ -5,12 +5,15 @@ from importlib.metadata import version
 from typing import Any
 
 from fisher_mlip import __version__
+from fisher_mlip.analysis.conservation import conservation_metrics
+from fisher_mlip.analysis.criteria import CriterionResult
 from fisher_mlip.analysis.density import Density
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift
 from fisher_mlip.analysis.report import Report, RunReport
 from fisher_mlip.analysis.stability import Stability
 from fisher_mlip.analysis.temperature import Temperatures
 from fisher_mlip.analysis.uncertainty import ForceUncertainty
+from fisher_mlip.analysis.verdict import is_conserved
 
 
 def summarize(report: Report) -> dict[str, Any]:
@@ -47,14 +50,37 @@ def summarize_run(found: RunReport) -> dict[str, Any]:
         "alarms": [asdict(alarm) for alarm in run.alarms],
         **_drift(found.drift, ""),
         **_drift(found.drift_after_discard, "_after_discard"),
+        **_conservation(found),
         **_molecules(found.molecules),
         **_stability(found.stability),
         **_temperatures(found.temperatures),
         **_density(found.density),
         **_uncertainty(found.uncertainty),
+        "criteria": [_criterion(one) for one in found.criteria],
         "model": run.reference.provenance.get("model"),
         "model_sha256": run.reference.provenance.get("model_sha256"),
         "config": run.settings,
+    }
+
+
+def _criterion(found: CriterionResult) -> dict[str, Any]:
+    curve = found.curve
+    by_molecule = {}
+    if curve is not None:
+        by_molecule = {
+            "median_time_ps": curve.median_ps,
+            "median_time_ci95_ps": list(curve.median_ci95_ps),
+            "survival_at_end": float(curve.survival[-1]),
+            "survival_at_end_ci95": [float(curve.low[-1]), float(curve.high[-1])],
+        }
+    return {
+        "name": found.name,
+        "threshold": found.threshold,
+        "unit": found.unit,
+        "worst": found.worst,
+        "first_failure_ps": found.first_ps,
+        "where": found.where,
+        **by_molecule,
     }
 
 
@@ -79,10 +105,20 @@ def _drift(drift: EnergyDrift, suffix: str) -> dict[str, Any]:
         "drift_autocorrelation_rows": slope.autocorrelation_rows,
         "drift_block_rows": slope.block_rows,
         "drift_over_std_kinetic": drift.over_std_kinetic,
+        "drift_over_std_kinetic_ci95": list(drift.over_std_kinetic_ci95),
         "total_energy_std_meV_per_atom": slope.residual_std,
+        "total_energy_std_ci95_meV_per_atom": [drift.fluctuation.low, drift.fluctuation.high],
         "kinetic_energy_std_meV_per_atom": drift.kinetic_std,
     }
     return {key + suffix: value for key, value in values.items()}
+
+
+def _conservation(found: RunReport) -> dict[str, Any]:
+    """Return the metrics of other benchmarks, of runs whose energy should be conserved."""
+    if not is_conserved(found.run):
+        return {}
+    n_atoms = found.run.reference.n_atoms
+    return {"nve_energy_conservation": conservation_metrics([found.drift], n_atoms)}
 
 
 def _molecules(drift: MoleculeDrift | None) -> dict[str, Any]:

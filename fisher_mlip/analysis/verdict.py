@@ -53,10 +53,17 @@ def verdict_of(
     run: Run,
     status: Status,
     drift: EnergyDrift,
+    later: EnergyDrift,
     molecules: MoleculeDrift | None,
     stability: Stability | None,
 ) -> str:
-    """Say in one sentence what happened."""
+    """Say in one sentence what happened.
+
+    Args:
+        run, status: what is judged, and how.
+        drift, later: over all rows, and without the discarded start.
+        molecules, stability: as far as they are known.
+    """
     parts = []
     if run.failure:
         parts.append(f"LAMMPS ended after {run.duration_ps:.4g} ps with '{run.failure}'")
@@ -69,7 +76,7 @@ def verdict_of(
     if not is_conserved(run):
         parts.append("the thermostat exchanges energy, so drift is not judged")
     elif run.ledger.first_nonfinite_ps is None:
-        parts.append(drift_in_words(drift))
+        parts.append(drift_in_words(drift) + _ledger_in_words(drift, later))
     if molecules is not None and molecules.n_above:
         parts.append(
             f"{molecules.n_above} of {len(molecules.spread)} molecules changed their energy by "
@@ -90,6 +97,16 @@ def drift_in_words(drift: EnergyDrift) -> str:
     if not slope.is_resolved:
         return f"{text} (interval too narrow: only {slope.effective_samples:.0f} independent rows)"
     return text if slope.excludes_zero else f"{text} (not told from zero)"
+
+
+def _ledger_in_words(drift: EnergyDrift, later: EnergyDrift) -> str:
+    if not np.isfinite(later.slope.value) or not np.isfinite(drift.over_std_kinetic):
+        return ""
+    return (
+        f", {signed(later.slope.value)} from {number(later.start_ps)} ps on, over the run "
+        f"{number(drift.over_std_kinetic)} of the kinetic energy's standard deviation, fluctuation "
+        f"{number(drift.fluctuation.value)} meV/atom"
+    )
 
 
 def limits_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """`fisher-mlip analyze`: run folders -> a report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,23 @@ def analyze(
             "[default: the run's first frames]"
         ),
     ] = None,
+    intermolecular_distance: Annotated[
+        float, typer.Option(help="Å; closer molecules of a box fail this criterion.")
+    ] = 1.2,
+    rdf_reference: Annotated[
+        Path | None,
+        typer.Option(help=".npz of radial distributions that windows of 1 ps are compared with."),
+    ] = None,
+    rdf_error: Annotated[
+        float, typer.Option(help="Å of difference above which those windows fail.")
+    ] = 3.0,
+    observables: Annotated[
+        bool,
+        typer.Option(
+            "--observables",
+            help="Measure bonds, angles, h(r), the spectrum, and of boxes g(r) and diffusion.",
+        ),
+    ] = False,
     uncertainty: Annotated[
         int,
         typer.Option(
@@ -55,18 +72,29 @@ def analyze(
     from fisher_mlip.analysis import AnalysisConfig, analyze_runs, write_report
     from fisher_mlip.products import refuse_existing
 
-    refuse_existing(output, overwrite=overwrite, inputs=[*runs, reference])
+    refuse_existing(output, overwrite=overwrite, inputs=[*runs, reference, rdf_reference])
     config = AnalysisConfig().changed(
         discard_fraction=discard_fraction,
         threshold=threshold,
         energy_threshold=energy_threshold,
+        intermolecular_distance=intermolecular_distance,
+        rdf_reference=rdf_reference,
+        rdf_error=rdf_error,
         reference=reference,
         uncertainty_frames=uncertainty,
         seed=seed,
     )
     names = [name.strip() for name in labels.split(",")] if labels else None
     report = analyze_runs(runs, labels=names, config=config)
-    written = write_report(report, output, overwrite=overwrite)
+    sections, extra = [], dict[str, Any]()
+    if observables:
+        from fisher_mlip.analysis.observables.report import observables_section
+
+        section, extra = observables_section([found.run for found in report.runs])
+        sections = [section]
+    written = write_report(
+        report, output, sections=sections, extra_summary=extra, overwrite=overwrite
+    )
     for found in report.runs:
         console.print(f"{found.run.label}: {found.verdict}", markup=False)
         for note in found.notes:

@@ -17,7 +17,9 @@ from typer.core import TyperGroup
 from fisher_mlip import __version__
 from fisher_mlip.cli.analyze import analyze
 from fisher_mlip.cli.bench import bench
+from fisher_mlip.cli.compare import compare
 from fisher_mlip.cli.data import data_app
+from fisher_mlip.cli.diagnose import diagnose
 from fisher_mlip.cli.doctor import doctor
 from fisher_mlip.cli.export import export
 from fisher_mlip.cli.finetune import finetune
@@ -36,7 +38,7 @@ PIPELINE = "Pipeline: frames -> model -> artefact -> run -> report"
 ASIDE = "Around it"
 ORDER = (
     *("data", "train", "finetune", "score-match", "export", "verify", "simulate"),
-    "analyze",
+    *("analyze", "compare", "diagnose"),
     *("quickstart", "lammps", "bench", "info", "doctor"),
 )
 CODES: dict[type[BaseException], int] = {
@@ -135,7 +137,7 @@ def _exit_code(failure: BaseException) -> int:
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    PIPELINE: (train, finetune, score_match, export, verify, simulate, analyze),
+    PIPELINE: (train, finetune, score_match, export, verify, simulate, analyze, compare, diagnose),
     ASIDE: (quickstart, bench, info, doctor),
 }
 app.add_typer(data_app, name="data", rich_help_panel=PIPELINE)

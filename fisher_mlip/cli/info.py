@@ -35,7 +35,8 @@ def info(
     """Say what a file or folder is and its main facts.
 
     Knows reference data, splits, checkpoints, artefacts (model.pt, model.lmp.pt), run folders,
-    reports, benches, configurations, and the files in them. No model is loaded.
+    reports, comparisons, diagnoses, benches, configurations, and the files in them. No model is
+    loaded.
 
     Example: fisher-mlip info checkpoint/
     """

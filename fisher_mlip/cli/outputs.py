@@ -166,6 +166,24 @@ def describe_bench(folder: Path) -> Facts:
     }
 
 
+def describe_comparison(folder: Path) -> Facts:
+    """Return the models of a comparison and how many of their replicas broke."""
+    models = read_json(folder / SUMMARY_NAME, ("models", "first"))["models"]
+    return {
+        "kind": "comparison of models",
+        "models": [model["label"] for model in models],
+        "replicas": [model["replicas"] for model in models],
+        "broken": [sum(model.get("is_broken", [])) for model in models],
+    }
+
+
+def describe_diagnosis(folder: Path) -> Facts:
+    """Return where the drift of a run comes from."""
+    found = read_json(folder / SUMMARY_NAME, ("cause", "verdict", "run"))
+    kind = "diagnosis of a run's drift"
+    return {"kind": kind, **{key: found[key] for key in ("run", "cause", "verdict")}}
+
+
 def describe_split(folder: Path) -> Facts:
     """Return the parts of a split."""
     return {"kind": "split", **read_json(folder / SUMMARY_NAME)}
@@ -173,6 +191,8 @@ def describe_split(folder: Path) -> Facts:
 
 # What stands beside a summary.json tells whose it is.
 BESIDE_SUMMARY: dict[str, Callable[[Path], Facts]] = {
+    "compare.yaml": describe_comparison,
+    "diagnose.png": describe_diagnosis,
     "report.html": describe_report,
     "bench.png": describe_bench,
     "train.xyz": describe_split,

@@ -16,7 +16,7 @@ def test_are_those_of_numpy(n_molecules: int) -> None:
 
 
 def test_the_median_of_an_even_number_of_spreads_lies_between_the_middle_two() -> None:
-    drift = MoleculeDrift(np.zeros(4), np.array([3.0, 1.0, 2.0, np.inf]), 0.1)
+    drift = MoleculeDrift(np.zeros(4), np.array([3.0, 1.0, 2.0, np.inf]), np.zeros(4), 0.1)
     low, median, high = drift.spread_quantiles
     assert median == 2.5
     assert (low, high) == (pytest.approx(1.15), np.inf)
