@@ -35,7 +35,8 @@ from fisher_mlip.model import load_checkpoint
 from fisher_mlip.products import whole_file
 
 KEPT = (
-    *("who", "versions", "frames", "network", "cutoff", "batch_size", "epochs", "parameters"),
+    *("who", "preset", "versions", "frames", "network", "cutoff", "batch_size", "epochs"),
+    *("parameters", "training_seconds"),
     *("process_seconds", "process_processor_seconds", "settings"),
 )
 
@@ -68,7 +69,7 @@ def points_of(line: Line, options: argparse.Namespace, box: Path) -> Iterator[Li
     known = {key: line[key] for key in KEPT if key in line}
     model = Path(line["model"])
     if line["who"] != "ours":
-        yield known | timed(line["test"], peers(line, model, options.threads), options, box)
+        yield known | timed(line["test"], peers(line, model, options), options, box)
         return
     heads = {"base": line["test_without_head"], model.name: line["test"]}
     for name, errors in heads.items():
@@ -81,13 +82,13 @@ def points_of(line: Line, options: argparse.Namespace, box: Path) -> Iterator[Li
             yield known | {"head": head} | timed(errors, routes, options, box)
 
 
-def peers(line: Line, model: Path, threads: int) -> list[Measurement]:
+def peers(line: Line, model: Path, options: argparse.Namespace) -> list[Measurement]:
     """Return what measures a peer's trained model, a way that cannot be prepared left out."""
     peer = PEERS[line["who"]]
     found = []
-    for route in peer.routes:
+    for route in (route for route in peer.routes if route in options.peer_routes):
         try:
-            found.append(of_peer(peer, route, line["cutoff"], threads, model))
+            found.append(of_peer(peer, route, line["cutoff"], options.threads, model))
         except RuntimeError as error:
             show(f"{peer.name}, {route} is left out: {error}")
     return found
@@ -150,6 +151,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--allocators", nargs="+", default=["tuned"], choices=tuple(ALLOCATORS))
+    routes = sorted({route for peer in PEERS.values() for route in peer.routes})
+    parser.add_argument("--peer-routes", nargs="+", default=routes, choices=routes)
     parser.add_argument("--output", type=Path, help="JSON file of all points")
     parser.add_argument("--plot", type=Path, help="PNG file of them")
     return parser.parse_args()
