@@ -58,7 +58,9 @@ class Stability:
         return rate_ci95(self.n_broken, float(self.time_ps.sum()))
 
 
-def find_breaks(run: Run, *, threshold: float, reference: Path | None) -> Stability | None:
+def find_breaks(
+    run: Run, *, threshold: float, reference: Path | None, from_start: bool = False
+) -> Stability | None:
     """Watch every bond of a run.
 
     Args:
@@ -67,6 +69,8 @@ def find_breaks(run: Run, *, threshold: float, reference: Path | None) -> Stabil
         reference: extended XYZ whose frames give the reference lengths, or None for the
             median over the run's first frames and its equivalent bonds. A bond that is already
             broken in those, against the run's start, has the start's length for its reference.
+        from_start: without a reference, whether the start alone gives the lengths, as the median
+            over equivalent bonds: runs that start alike then have the same.
 
     Returns:
         None where there are no bonds or no frames to watch.
@@ -80,6 +84,9 @@ def find_breaks(run: Run, *, threshold: float, reference: Path | None) -> Stabil
     if reference is not None:
         per_type = lengths_in_frames(types, run.reference, read_frames(reference))
         source = f"means over the frames of {reference.name}"
+    elif from_start:
+        per_type = _medians(distances(start_frame(run), types.bonds), types)
+        source = "medians over equivalent bonds at the run's start"
     else:
         first = _first_lengths(run, types)
         if first is None:

@@ -96,7 +96,7 @@ def _of_molecules(
 ) -> Replicas:
     assert run.molecules is not None
     drift = molecule_drift(run.molecules, run.reference, energy_threshold=config.energy_threshold)
-    stability = find_breaks(run, threshold=config.threshold, reference=config.reference)
+    stability = _breaks(run, config)
     stable = _stable_molecules(run, stability)
     is_judged = is_conserved(run)
     unknown = np.full(len(drift.slope), np.nan)
@@ -145,6 +145,11 @@ def _energies(runs: Sequence[Run]) -> MoleculeEnergies:
     return MoleculeEnergies(longest, energy)
 
 
+def _breaks(run: Run, config: AnalysisConfig) -> Stability | None:
+    """Watch bonds against lengths that are the same in every model: those of the common start."""
+    return find_breaks(run, threshold=config.threshold, reference=config.reference, from_start=True)
+
+
 def _stable_molecules(run: Run, stability: Stability | None) -> StableTimes | None:
     """Return when molecules broke; one of them did where a number of the whole was not finite.
 
@@ -164,7 +169,7 @@ def _stable_molecules(run: Run, stability: Stability | None) -> StableTimes | No
 
 def _stable_run(run: Run, config: AnalysisConfig) -> tuple[float, bool] | None:
     """Return when a run lost its first bond or a number, or until when it was watched."""
-    stability = find_breaks(run, threshold=config.threshold, reference=config.reference)
+    stability = _breaks(run, config)
     blown_up = run.ledger.first_nonfinite_ps
     first = stability.first_ps if stability is not None else np.inf
     if blown_up is not None:

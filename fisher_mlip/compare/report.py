@@ -33,7 +33,8 @@ METHODS = (
     ),
     (
         "Stable time",
-        "First trajectory frame with a bond off its reference length by more than the threshold; "
+        "First trajectory frame with a bond off its length at the common start (median over "
+        "equivalent bonds) by more than the threshold; "
         "replicas that did not break are censored at the last frame. p: log-rank test stratified "
         "by pairs, exact: of the pairs whose first break is known, is either model as often first? "
         "In parentheses the log-rank test of the two curves, which leaves the pairs aside.",

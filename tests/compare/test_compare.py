@@ -53,6 +53,8 @@ def test_the_stiffer_model_fluctuates_more(compared: Path) -> None:
     survival = stiff["against_first"]["survival"]
     assert sum(survival[f"n_{name}"] for name in ("first", "other", "undecided")) == REPLICAS
     assert survival["n_other"] > survival["n_first"]
+    # Lengths are those of the start: those of a few frames would follow what breaks.
+    assert sum(stiff["is_broken"]) == REPLICAS
     page = (compared / "report.html").read_text()
     assert page.count("data:image/png") == 2
 
