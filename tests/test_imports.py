@@ -15,6 +15,7 @@ ROOMS = (
     *("fisher_mlip.data", "fisher_mlip.model", "fisher_mlip.fused", "fisher_mlip.train"),
     *("fisher_mlip.fisher", "fisher_mlip.export", "openmm_plugin", "fisher_mlip.certificate"),
     *("fisher_mlip.simulate", "fisher_mlip.lammps", "fisher_mlip.bench", "fisher_mlip.analysis"),
+    "fisher_mlip.stable",
     "fisher_mlip.openmm_ml",
     "fisher_mlip.quickstart",
     "fisher_mlip.cli",

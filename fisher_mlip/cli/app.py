@@ -28,6 +28,7 @@ from fisher_mlip.cli.preset_help import PresetHelp
 from fisher_mlip.cli.quickstart import quickstart
 from fisher_mlip.cli.score_match import score_match
 from fisher_mlip.cli.simulate import simulate
+from fisher_mlip.cli.stable import stable
 from fisher_mlip.cli.train import train
 from fisher_mlip.cli.verify import verify
 from fisher_mlip.errors import InputError, UncertifiedError, UnstableRunError
@@ -35,7 +36,7 @@ from fisher_mlip.errors import InputError, UncertifiedError, UnstableRunError
 PIPELINE = "Pipeline: frames -> model -> artefact -> run -> report"
 ASIDE = "Around it"
 ORDER = (
-    *("data", "train", "finetune", "score-match", "export", "verify", "simulate"),
+    *("data", "train", "finetune", "score-match", "stable", "export", "verify", "simulate"),
     "analyze",
     *("quickstart", "lammps", "bench", "info", "doctor"),
 )
@@ -135,7 +136,7 @@ def _exit_code(failure: BaseException) -> int:
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    PIPELINE: (train, finetune, score_match, export, verify, simulate, analyze),
+    PIPELINE: (train, finetune, score_match, stable, export, verify, simulate, analyze),
     ASIDE: (quickstart, bench, info, doctor),
 }
 app.add_typer(data_app, name="data", rich_help_panel=PIPELINE)
