@@ -17,6 +17,7 @@ ROOMS = (
     *("fisher_mlip.simulate", "fisher_mlip.lammps", "fisher_mlip.bench", "fisher_mlip.analysis"),
     "fisher_mlip.compare",
     "fisher_mlip.diagnose",
+    "fisher_mlip.stable",
     "fisher_mlip.openmm_ml",
     "fisher_mlip.quickstart",
     "fisher_mlip.cli",

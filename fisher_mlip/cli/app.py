@@ -30,6 +30,7 @@ from fisher_mlip.cli.preset_help import PresetHelp
 from fisher_mlip.cli.quickstart import quickstart
 from fisher_mlip.cli.score_match import score_match
 from fisher_mlip.cli.simulate import simulate
+from fisher_mlip.cli.stable import stable
 from fisher_mlip.cli.train import train
 from fisher_mlip.cli.verify import verify
 from fisher_mlip.errors import InputError, UncertifiedError, UnstableRunError
@@ -37,7 +38,7 @@ from fisher_mlip.errors import InputError, UncertifiedError, UnstableRunError
 PIPELINE = "Pipeline: frames -> model -> artefact -> run -> report"
 ASIDE = "Around it"
 ORDER = (
-    *("data", "train", "finetune", "score-match", "export", "verify", "simulate"),
+    *("data", "train", "finetune", "score-match", "stable", "export", "verify", "simulate"),
     *("analyze", "compare", "diagnose"),
     *("quickstart", "lammps", "bench", "info", "doctor"),
 )
@@ -137,7 +138,10 @@ def _exit_code(failure: BaseException) -> int:
 
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    PIPELINE: (train, finetune, score_match, export, verify, simulate, analyze, compare, diagnose),
+    PIPELINE: (
+        *(train, finetune, score_match, stable, export, verify, simulate),
+        *(analyze, compare, diagnose),
+    ),
     ASIDE: (quickstart, bench, info, doctor),
 }
 app.add_typer(data_app, name="data", rich_help_panel=PIPELINE)
