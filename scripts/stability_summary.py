@@ -95,7 +95,7 @@ def interval(values: Any, resamples: int = 2000) -> list[float] | None:
     if not len(values):
         return None
     rows = np.random.default_rng(0).integers(0, len(values), (resamples, len(values)))
-    low, high = np.quantile(np.median(values[rows], axis=1), (0.025, 0.975))
+    low, high = np.quantile(np.median(np.asarray(values)[rows], axis=1), (0.025, 0.975))
     return [float(low), float(high)]
 
 

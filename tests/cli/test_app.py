@@ -72,7 +72,7 @@ def test_help_of_train_has_the_values_of_the_presets_and_imports_nothing_heavy()
     assert not HEAVY & loaded_by(show_help)
     result = RUNNER.invoke(app, ["train", "--help"], env={"COLUMNS": "200"})
     assert "Frames per step. [default 5, fast 5, accurate 5, report 30]" in result.stdout
-    assert "which atoms exchange messages. [3]" in " ".join(result.stdout.split())
+    assert "spherical harmonics, 0 to 4. [2]" in " ".join(result.stdout.split())
 
 
 def test_values_of_the_presets_are_those_that_train() -> None:
