@@ -1,0 +1,143 @@
+"""The frames of an alarm -> those to label, the most telling first."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import pdist
+
+from fisher_mlip.data.ase_frames import frame_of_atoms
+from fisher_mlip.data.distances import neighbor_pairs
+from fisher_mlip.data.frames import FloatArray, Frame, Frames, IntArray
+from fisher_mlip.errors import InputError
+from fisher_mlip.export import Artefact, ArtefactPotential
+from fisher_mlip.fisher.gram_file import GramFile, configuration_hash, frame_hashes
+from fisher_mlip.simulate.healing import Illness
+from fisher_mlip.simulate.systems import MolecularSystem
+from openmm_plugin.watch import ForceUncertainty
+
+
+def system_frames(molecular: MolecularSystem, most_molecules: int) -> Frames:
+    """Return a system as frames: whole, or its first molecules where they are independent."""
+    cell = {} if molecular.cell is None else {"cell": molecular.cell, "pbc": np.ones(3, bool)}
+    whole = Frame(_numbers(molecular), molecular.positions, **cell)
+    if not molecular.independent_molecules:
+        return Frames((whole,), source="the run's start")
+    index = molecular.molecules
+    first = range(min(most_molecules, int(index.max()) + 1))
+    return Frames(tuple(_part(whole, index == m) for m in first), source="the run's start")
+
+
+def alarm_frames(illness: Illness, artefact: Artefact) -> list[Frame]:
+    """Return the frames that lead to an alarm, in time; of the molecules that raised it.
+
+    Molecules that are independent come one by one: those that the alarms name, or the one that the
+    model is least sure of (for its uncertainty), or the fastest.
+
+    Args:
+        illness: the alarms, with a file of frames.
+        artefact: the model that was running.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    images = _images(illness)
+    frames = [frame_of_atoms(image, "a frame of the alarm") for image in images]
+    if not frames or not illness.molecular.independent_molecules:
+        return frames
+    index = illness.molecular.molecules
+    sick = _named(illness, index) or [_sickest(illness, frames[-1], images[-1], artefact)]
+    return [_part(frame, index == molecule) for frame in frames for molecule in sick]
+
+
+def usable(
+    frames: Sequence[Frame], gram: GramFile, shortest_distance: float
+) -> tuple[list[Frame], list[str]]:
+    """Return the frames that may be labelled, and why others may not, in words.
+
+    Args:
+        frames: of an alarm.
+        gram: those that were summed already cannot be added again.
+        shortest_distance: Å.
+    """
+    kept: list[Frame] = []
+    reasons: list[str] = []
+    known = {configuration_hash(each) for each in (*gram.frames, *gram.held_out_frames)}
+    for frame in frames:
+        if not np.isfinite(frame.positions).all():
+            reasons.append("positions that are not finite")
+            continue
+        distances = neighbor_pairs(frame, shortest_distance)[2] if shortest_distance else ()
+        own = configuration_hash(frame_hashes(Frames((frame,)))[0])
+        if len(distances):
+            reasons.append(f"atoms {min(distances):.2f} Å from each other")
+        elif own in known:
+            reasons.append("a frame that is known already")
+        else:
+            known.add(own)
+            kept.append(frame)
+    return kept, reasons
+
+
+def spread_out(frames: Sequence[Frame]) -> list[Frame]:
+    """Return the frames in an order whose first ones are far from each other, the last one first.
+
+    Source: farthest-point sampling over distances between atoms.
+    """
+    if not frames:
+        return []
+    rows = np.array([pdist(frame.positions) for frame in frames])
+    order = [len(frames) - 1]
+    nearest = _far(rows, order[0])
+    while len(order) < len(frames):
+        nearest[order] = -1.0
+        order.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, _far(rows, order[-1]))
+    return [frames[number] for number in order]
+
+
+def _far(rows: FloatArray, number: int) -> FloatArray:
+    return np.asarray(np.sqrt(np.mean((rows - rows[number]) ** 2, axis=1)))
+
+
+def _images(illness: Illness) -> list[Any]:
+    from ase.io import read
+
+    name = next((alarm.frames for alarm in illness.alarms if alarm.frames), "")
+    path = illness.folder.path / name
+    if not name or not Path(path).is_file():
+        return []
+    try:
+        return list(read(path, index=":", format="extxyz"))
+    except Exception as error:
+        raise InputError(f"expected frames in '{path}', found: {error}") from None
+
+
+def _numbers(molecular: MolecularSystem) -> IntArray:
+    return np.array([atom.element.atomic_number for atom in molecular.topology.atoms()])
+
+
+def _part(frame: Frame, atoms: Any) -> Frame:
+    return Frame(frame.atomic_numbers[atoms], frame.positions[atoms])
+
+
+def _named(illness: Illness, index: IntArray) -> list[int]:
+    """Return the molecules of the atoms that the alarms name."""
+    atoms = [int(n) for alarm in illness.alarms for n in re.findall(r"\d+", alarm.where)]
+    return sorted({int(index[atom]) for atom in atoms if atom < len(index)})
+
+
+def _sickest(illness: Illness, frame: Frame, image: Any, artefact: Artefact) -> int:
+    """Return the molecule with the largest uncertainty, where that is the alarm, or the fastest."""
+    index = illness.molecular.molecules
+    is_unsure = any(alarm.criterion == ForceUncertainty.name for alarm in illness.alarms)
+    if is_unsure and artefact.manifest.sampled_heads:
+        numbers = frame.atomic_numbers
+        potential = ArtefactPotential(artefact, numbers, periodic=False, molecules=index)
+        spread = potential.force_uncertainty(frame.positions)
+        return int(index[int(np.nanargmax(spread))])
+    squares = (np.asarray(image.arrays["velocities"]) ** 2).sum(axis=1)
+    energies = np.bincount(index, weights=squares * illness.molecular.masses)
+    return int(np.nanargmax(energies))
