@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from openmm_plugin.watch import ForceUncertainty
 
 def system_frames(molecular: MolecularSystem, most_molecules: int) -> Frames:
     """Return a system as frames: whole, or its first molecules where they are independent."""
-    cell = {} if molecular.cell is None else {"cell": molecular.cell, "pbc": np.ones(3, bool)}
-    whole = Frame(_numbers(molecular), molecular.positions, **cell)
+    whole = Frame(_numbers(molecular), molecular.positions)
+    if molecular.cell is not None:
+        whole = replace(whole, cell=molecular.cell, pbc=np.ones(3, dtype=bool))
     if not molecular.independent_molecules:
         return Frames((whole,), source="the run's start")
     index = molecular.molecules

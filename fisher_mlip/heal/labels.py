@@ -54,7 +54,7 @@ def make_labels(frames: Sequence[Frame], calculator: Any, heal: HealConfig, most
         except InputError as failure:
             reasons.append(str(failure.__cause__ or failure))
             continue
-        largest = float(np.linalg.norm(labelled.forces, axis=1).max())
+        largest = float(np.linalg.norm(np.asarray(labelled.forces), axis=1).max())
         if largest > heal.largest_force:
             reasons.append(f"a force of {largest:.3g} eV/Å")
         else:
