@@ -72,9 +72,9 @@ def poor_config(poor: Poor, **values: Any) -> SimulateConfig:
     """Return a hot run of two molecules, healed by OPLS-AA, with given values changed."""
     chosen: dict[str, Any] = {
         **{"model": str(poor.artefact.path), "molecules": 2, "temperature": 800.0, "seed": 1},
-        **{"timestep": 0.5, "steps": 200, "report_interval": 4, "trajectory_interval": 4},
+        **{"timestep": 0.5, "steps": 200, "report_interval": 2, "trajectory_interval": 4},
         **{"checkpoint_interval": 10, "platform": "Reference", "on_alarm": "rewind"},
-        "watch": WatchConfig(interval=4, frames=4),
+        "watch": WatchConfig(interval=2, frames=10),
         "heal": HealConfig(calculator="opls"),
     }
     return SimulateConfig(**(chosen | values))

@@ -1,0 +1,65 @@
+"""Labels: how many are made, and which of them are kept."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator, all_changes
+
+from fisher_mlip.config import HealConfig
+from fisher_mlip.data import Frame
+from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
+from fisher_mlip.heal.labels import make_labels
+
+
+class Counting(Calculator):
+    """Forces as large as the first coordinate, failing where that is negative; it counts."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = (), system_changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.calls += 1
+        first = float(self.atoms.positions[0, 0])
+        if first < 0.0:
+            raise RuntimeError("no convergence")
+        forces = np.zeros((9, 3))
+        forces[0, 0] = first
+        self.results = {"energy": 7.0, "forces": forces}
+
+
+def _frames(*firsts: float) -> list[Frame]:
+    frames = []
+    for first in firsts:
+        positions = ethanol_positions()
+        positions[0, 0] = first
+        frames.append(Frame(ATOMIC_NUMBERS, positions))
+    return frames
+
+
+@pytest.mark.parametrize(("most", "made", "kept"), [(10, 4, 2), (3, 3, 1), (1, 1, 0), (0, 0, 0)])
+def test_the_budget_counts_every_call(most: int, made: int, kept: int) -> None:
+    """Two labels are wanted; one call fails and one force is too large."""
+    engine = Counting()
+    heal = HealConfig(calculator="x", frames=2, largest_force=50.0)
+    found = make_labels(_frames(-1.0, 1.0, 60.0, 2.0, 3.0), engine, heal, most)
+    assert (found.made, engine.calls, len(found.frames)) == (made, made, kept)
+    reasons = [
+        "no convergence",
+        "a force of 60 eV/Å",
+    ]
+    assert found.reasons == reasons[: max(0, min(made, 1)) + (made >= 3)]
+
+
+def test_forces_alone_go_into_the_sums() -> None:
+    found = make_labels(_frames(1.0), Counting(), HealConfig(calculator="x"), 5)
+    assert found.frames[0].energy == 7.0
+    assert found.bare[0].energy is None
+    assert found.bare[0].forces is not None
+    assert found.bare.reference_energies == {}
