@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from openmm import OpenMMException, XmlSerializer, unit
 from scipy.spatial.distance import pdist
 
 from fisher_mlip.data.ase_frames import frame_of_atoms
@@ -15,9 +16,19 @@ from fisher_mlip.data.frames import FloatArray, Frame, Frames, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, ArtefactPotential
 from fisher_mlip.fisher.gram_file import GramFile, configuration_hash, frame_hashes
+from fisher_mlip.simulate.checkpoints import state_cell
 from fisher_mlip.simulate.healing import Illness
+from fisher_mlip.simulate.rewinding import good_steps
 from fisher_mlip.simulate.systems import MolecularSystem
 from openmm_plugin.watch import ForceUncertainty
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A frame of a run, and the step that it is of."""
+
+    step: int
+    frame: Frame
 
 
 def system_frames(molecular: MolecularSystem, most_molecules: int) -> Frames:
@@ -32,42 +43,53 @@ def system_frames(molecular: MolecularSystem, most_molecules: int) -> Frames:
     return Frames(tuple(_part(whole, index == m) for m in first), source="the run's start")
 
 
-def alarm_frames(illness: Illness, artefact: Artefact) -> list[Frame]:
-    """Return the frames that lead to an alarm, in time; of the molecules that raised it.
+def alarm_moments(illness: Illness, artefact: Artefact) -> tuple[list[Moment], list[Moment]]:
+    """Return the frames before an alarm and, for where those are torn, earlier states; in time.
 
     Molecules that are independent come one by one: those that the alarms name, or the one that the
-    model is least sure of (for its uncertainty), or the fastest.
+    model is least sure of (for its uncertainty), or the fastest. The states are those that the run
+    could be rewound to.
 
     Args:
         illness: the alarms, with a file of frames.
         artefact: the model that was running.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: a file cannot be read.
     """
     images = _images(illness)
-    frames = [frame_of_atoms(image, "a frame of the alarm") for image in images]
-    if not frames or not illness.molecular.independent_molecules:
-        return frames
+    looks = [Moment(int(i.info["step"]), frame_of_atoms(i, "a frame of the alarm")) for i in images]
+    if not looks:
+        return [], []
+    first, states = looks[0].step, [_state(illness, step) for step in good_steps(illness.folder)]
+    states = [state for state in states if state.step < first]
+    if not illness.molecular.independent_molecules:
+        return looks, states
     index = illness.molecular.molecules
-    sick = _named(illness, index) or [_sickest(illness, frames[-1], images[-1], artefact)]
-    return [_part(frame, index == molecule) for frame in frames for molecule in sick]
+    sick = _named(illness, index) or [_sickest(illness, looks[-1].frame, images[-1], artefact)]
+    chosen = [index == molecule for molecule in sick]
+    parts = [
+        [Moment(whole.step, _part(whole.frame, atoms)) for whole in kind for atoms in chosen]
+        for kind in (looks, states)
+    ]
+    return parts[0], parts[1]
 
 
 def usable(
-    frames: Sequence[Frame], gram: GramFile, shortest_distance: float
-) -> tuple[list[Frame], list[str]]:
+    moments: Sequence[Moment], gram: GramFile, shortest_distance: float
+) -> tuple[list[Moment], list[str]]:
     """Return the frames that may be labelled, and why others may not, in words.
 
     Args:
-        frames: of an alarm.
-        gram: those that were summed already cannot be added again.
+        moments: of an alarm.
+        gram: frames that were summed already cannot be added again.
         shortest_distance: Å.
     """
-    kept: list[Frame] = []
+    kept: list[Moment] = []
     reasons: list[str] = []
     known = {configuration_hash(each) for each in (*gram.frames, *gram.held_out_frames)}
-    for frame in frames:
+    for moment in moments:
+        frame = moment.frame
         if not np.isfinite(frame.positions).all():
             reasons.append("positions that are not finite")
             continue
@@ -79,25 +101,25 @@ def usable(
             reasons.append("a frame that is known already")
         else:
             known.add(own)
-            kept.append(frame)
+            kept.append(moment)
     return kept, reasons
 
 
-def spread_out(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the frames in an order whose first ones are far from each other, the last one first.
+def spread_out(moments: Sequence[Moment]) -> list[Moment]:
+    """Return moments in an order whose first ones are far from each other, the last one first.
 
     Source: farthest-point sampling over distances between atoms.
     """
-    if not frames:
+    if not moments:
         return []
-    rows = np.array([pdist(frame.positions) for frame in frames])
-    order = [len(frames) - 1]
+    rows = np.array([pdist(moment.frame.positions) for moment in moments])
+    order = [len(moments) - 1]
     nearest = _far(rows, order[0])
-    while len(order) < len(frames):
+    while len(order) < len(moments):
         nearest[order] = -1.0
         order.append(int(np.argmax(nearest)))
         nearest = np.minimum(nearest, _far(rows, order[-1]))
-    return [frames[number] for number in order]
+    return [moments[number] for number in order]
 
 
 def _far(rows: FloatArray, number: int) -> FloatArray:
@@ -115,6 +137,20 @@ def _images(illness: Illness) -> list[Any]:
         return list(read(path, index=":", format="extxyz"))
     except Exception as error:
         raise InputError(f"expected frames in '{path}', found: {error}") from None
+
+
+def _state(illness: Illness, step: int) -> Moment:
+    """Return the positions of a state that the run could be rewound to."""
+    path = illness.folder.good_state(step)
+    try:
+        state = XmlSerializer.deserialize(path.read_text())
+        positions = np.array(state.getPositions(asNumpy=True).value_in_unit(unit.angstrom))
+    except (OSError, OpenMMException, AttributeError) as failure:
+        raise InputError(f"expected a state in '{path}', found: {failure}") from None
+    frame = Frame(_numbers(illness.molecular), positions)
+    if illness.molecular.is_periodic:
+        frame = replace(frame, cell=state_cell(state), pbc=np.ones(3, dtype=bool))
+    return Moment(step, frame)
 
 
 def _numbers(molecular: MolecularSystem) -> IntArray:

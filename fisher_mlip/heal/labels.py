@@ -10,6 +10,7 @@ from fisher_mlip.config import HealConfig
 from fisher_mlip.data.frames import Frame, Frames
 from fisher_mlip.data.labeling import label_frames
 from fisher_mlip.errors import InputError
+from fisher_mlip.heal.candidates import Moment
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,11 +19,13 @@ class Labels:
 
     Attributes:
         frames: with the calculator's energies and forces.
+        last_step: of the latest of them; -1 without any.
         made: calls of the calculator, those that led to nothing too.
         reasons: why frames were left out, in words.
     """
 
     frames: Frames
+    last_step: int
     made: int
     reasons: list[str]
 
@@ -32,23 +35,23 @@ class Labels:
         return Frames(tuple(f.relabelled(energy=None, stress=None) for f in self.frames))
 
 
-def make_labels(frames: Sequence[Frame], calculator: Any, heal: HealConfig, most: int) -> Labels:
+def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, most: int) -> Labels:
     """Label frames in their order until there are enough.
 
     Args:
-        frames: that may be labelled.
+        moments: that may be labelled.
         calculator: of ASE.
         heal: how many labels are wanted, and how large their forces may be.
         most: calls of the calculator.
     """
     kept: list[Frame] = []
     reasons: list[str] = []
-    made = 0
-    for frame in frames:
+    made, last = 0, -1
+    for moment in moments:
         if made == most or len(kept) == heal.frames:
             break
         made += 1
-        one = Frames((frame,), source="the alarm's frames")
+        one = Frames((moment.frame,), source="the alarm's frames")
         try:
             (labelled,) = label_frames(one, calculator, isolated_atoms=False).frames
         except InputError as failure:
@@ -59,4 +62,5 @@ def make_labels(frames: Sequence[Frame], calculator: Any, heal: HealConfig, most
             reasons.append(f"a force of {largest:.3g} eV/Å")
         else:
             kept.append(labelled)
-    return Labels(Frames(tuple(kept), source="labels of a healing"), made, reasons)
+            last = max(last, moment.step)
+    return Labels(Frames(tuple(kept), source="labels of a healing"), last, made, reasons)

@@ -1,6 +1,7 @@
 """Heals an alarm by an update of the finetune: labels in, theta solved again, artefact out."""
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from fisher_mlip.export import Artefact, load_artefact, write_artefact
 from fisher_mlip.export.parity import compare, require_parity
 from fisher_mlip.fisher import Solution, save_solution
 from fisher_mlip.fisher.update import update
-from fisher_mlip.heal.candidates import alarm_frames, spread_out, system_frames, usable
+from fisher_mlip.heal.candidates import alarm_moments, spread_out, system_frames, usable
 from fisher_mlip.heal.labels import Labels, make_labels
 from fisher_mlip.heal.origin import load_origin
 from fisher_mlip.heal.theory import check_theory, held_out_error
@@ -85,28 +86,31 @@ class UpdatingHealer:
         start, folder = time.perf_counter(), illness.folder
         name = f"healed-{len(healed_models(folder)) + 1:03d}"
         if _is_of(folder, name, illness):
-            return Healed(name)
+            return Healed(name, sound_step=read_healing(folder, name).sound_step)
         made = sum(healing.made for healing in read_healings(folder))
         if made >= self._heal.max_labels:
             return Healed("", f"{made} labels were made, as many as may be")
         checkpoint, gram = load_origin(_last(folder, self._heal.checkpoint))
         running = artefact_in_use(folder, load_artefact(Path(self._config.model)))
-        found = alarm_frames(illness, running)
-        kept, reasons = usable(found, gram, self._heal.shortest_distance)
+        looks, states = alarm_moments(illness, running)
+        kept, reasons = usable([*states, *looks], gram, self._heal.shortest_distance)
+        # States are for where the looks cannot be labelled: the latest first.
+        early = [moment for moment in kept if looks and moment.step < looks[0].step]
+        ordered = [*spread_out(kept[len(early) :]), *reversed(early)]
         most = self._heal.max_labels - made
-        labels = make_labels(spread_out(kept), self._calculator, self._heal, most)
-        reasons += labels.reasons
-        for reason in reasons:
-            show_note(f"heal: a frame of the alarm is left out: {reason}")
+        labels = make_labels(ordered, self._calculator, self._heal, most)
+        for reason, count in Counter([*reasons, *labels.reasons]).items():
+            show_note(f"heal: left out frames of the alarm, {count} for: {reason}")
         if not len(labels.frames):
-            return Healed("", f"none of the alarm's {len(found)} frames could be labelled")
+            found = len(looks) + len(states)
+            return Healed("", f"none of the {found} frames before the alarm could be labelled")
         solution = update(checkpoint, gram, labels.bare, "add")
         if self._config.uncertainty_interval and not solution.checkpoint.config.sampled_heads:
             return Healed("", "the pretrained model fits best, and tells no uncertainty")
         healing = _healing(illness, checkpoint, solution, labels, name)
         _write(folder, healing, solution, labels, running, start)
         _tell(healing, made)
-        return Healed(name)
+        return Healed(name, sound_step=labels.last_step)
 
 
 def _last(folder: RunFolder, checkpoint: str) -> Path:
@@ -141,6 +145,7 @@ def _healing(
         held_out_force_rmse_after=shipped.held_out_force_rmse,
         head="pretrained" if solution.chosen is None else shipped.head.name,
         ridge=shipped.ridge,
+        sound_step=labels.last_step,
         seconds=0.0,
         rewinds=alarm.rewinds,
         model=name,

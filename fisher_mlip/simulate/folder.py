@@ -87,6 +87,10 @@ class RunFolder:
     def good_states(self) -> Path:
         return self.path / "good_states"
 
+    def good_state(self, step: int) -> Path:
+        """Return the path of a state that the run may be rewound to."""
+        return self.good_states / f"{step}.xml"
+
     @property
     def state(self) -> Path:
         return self.path / "state.xml"

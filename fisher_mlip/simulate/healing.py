@@ -60,6 +60,7 @@ class Healing(Config):
         held_out_force_rmse_before, held_out_force_rmse_after: of the finetune's held-out frames,
             eV/Å.
         head, ridge: that were chosen.
+        sound_step: of the latest frame that was labelled.
         seconds: wall time.
         rewinds: how often the run had been rewound before.
         model: its folder in the run folder.
@@ -76,6 +77,7 @@ class Healing(Config):
     held_out_force_rmse_after: float | None
     head: str
     ridge: float
+    sound_step: int
     seconds: float
     rewinds: int = Field(ge=0)
     model: str

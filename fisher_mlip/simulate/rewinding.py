@@ -49,10 +49,13 @@ class Healed:
     Attributes:
         model: folder in the run folder of the model to go on with.
         why_not: why there is none, in words; "" where there is one.
+        sound_step: a step at which the run was still sound, which it is to go back to; None where
+            nothing is known of it.
     """
 
     model: str
     why_not: str = ""
+    sound_step: int | None = None
 
 
 class RewindRecord(JsonRecord):
@@ -99,10 +102,10 @@ def keep_good_state(folder: RunFolder, step: int, config: SimulateConfig) -> Non
     if config.on_alarm != "rewind":
         return
     folder.good_states.mkdir(exist_ok=True)
-    _link(folder.state, _good_state(folder, step))
+    _link(folder.state, folder.good_state(step))
     old = [kept for kept in good_steps(folder) if kept <= step - config.watch.margin]
     for kept in old[:-KEPT]:
-        _good_state(folder, kept).unlink()
+        folder.good_state(kept).unlink()
 
 
 def good_steps(folder: RunFolder) -> list[int]:
@@ -141,6 +144,8 @@ def plan_rewind(
     healed = Healed("") if heal is None else heal()
     if healed.why_not:
         return healed.why_not
+    if healed.sound_step is not None:
+        good = [kept for kept in good if kept <= healed.sound_step] or good[:1]
     # The state of the last rewind was no good: the one before it, if there is one.
     last = record.rewinds[-1].step if record.rewinds else -1
     older = [kept for kept in good if kept < last]
@@ -172,7 +177,7 @@ def place_pending(folder: RunFolder) -> bool:
     if not record.is_pending:
         return False
     step = record.rewinds[-1].step
-    good = _good_state(folder, step)
+    good = folder.good_state(step)
     if not good.is_file():
         raise InputError(f"expected the state '{good}' to rewind to, found none")
     _link(good, folder.state)
@@ -183,7 +188,7 @@ def forget_later_states(folder: RunFolder, step: int) -> None:
     """Delete the good states after a step that a run goes on from."""
     for kept in good_steps(folder):
         if kept > step:
-            _good_state(folder, kept).unlink()
+            folder.good_state(kept).unlink()
 
 
 def close_rewind(folder: RunFolder) -> None:
@@ -237,10 +242,6 @@ def _memories(folder: RunFolder) -> dict[str, Any]:
     if not isinstance(memories, dict) or not all(key.isdigit() for key in memories):
         raise InputError(f"expected memories by step in '{folder.watch_memory}', found others")
     return memories
-
-
-def _good_state(folder: RunFolder, step: int) -> Path:
-    return folder.good_states / f"{step}.xml"
 
 
 def _link(source: Path, target: Path) -> None:

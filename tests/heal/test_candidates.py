@@ -8,7 +8,7 @@ import pytest
 from fisher_mlip.data import Frame
 from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions, ethanol_topology
 from fisher_mlip.fisher.gram_file import load_gram
-from fisher_mlip.heal.candidates import alarm_frames, spread_out, system_frames, usable
+from fisher_mlip.heal.candidates import Moment, alarm_moments, spread_out, system_frames, usable
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.healing import Illness
 from fisher_mlip.simulate.systems import MolecularSystem
@@ -37,9 +37,10 @@ def _illness(folder: Path, where: str) -> Illness:
 
     gas = _gas(3)
     looks = []
-    for shift in (0.0, 0.1):
+    for step, shift in ((6, 0.0), (8, 0.1)):
         image = Atoms(np.tile(ATOMIC_NUMBERS, 3), positions=gas.positions + shift)
         image.arrays["velocities"] = np.repeat([[0.1], [0.2], [0.3]], 9, axis=0) * np.ones(3)
+        image.info["step"] = step
         looks.append(image)
     write(folder / "alarm-8.xyz", looks, format="extxyz")
     alarm = Alarm(8, 0.004, "largest force", 60.0, 50.0, "eV/Å", where, "heal", "alarm-8.xyz")
@@ -52,9 +53,11 @@ def _illness(folder: Path, where: str) -> Illness:
 def test_the_molecule_that_raised_the_alarm_is_labelled(
     where: str, molecule: int, poor: Poor, tmp_path: Path
 ) -> None:
-    frames = alarm_frames(_illness(tmp_path, where), poor.artefact)
+    looks, states = alarm_moments(_illness(tmp_path, where), poor.artefact)
+    assert ([look.step for look in looks], states) == ([6, 8], [])
+    frames = [look.frame for look in looks]
     assert [frame.n_atoms for frame in frames] == [9, 9]
-    expected = ethanol_positions() + [20.0 * molecule, 0.0, 0.0]
+    expected = ethanol_positions() + np.array([20.0 * molecule, 0.0, 0.0])
     for frame, shift in zip(frames, (0.0, 0.1), strict=True):
         np.testing.assert_allclose(frame.positions, expected + shift, atol=1e-6)
 
@@ -62,7 +65,7 @@ def test_the_molecule_that_raised_the_alarm_is_labelled(
 def test_an_alarm_without_frames_has_none(poor: Poor, tmp_path: Path) -> None:
     illness = _illness(tmp_path, "")
     (tmp_path / "alarm-8.xyz").unlink()
-    assert alarm_frames(illness, poor.artefact) == []
+    assert alarm_moments(illness, poor.artefact) == ([], [])
 
 
 def test_atoms_too_close_and_known_frames_are_left_out(poor: Poor) -> None:
@@ -71,7 +74,8 @@ def test_atoms_too_close_and_known_frames_are_left_out(poor: Poor) -> None:
     torn = Frame(ATOMIC_NUMBERS, np.full((9, 3), np.nan))
     close = ethanol_positions()
     close[8] = close[0] + [0.3, 0.0, 0.0]
-    given = [known[0], known[11], torn, Frame(ATOMIC_NUMBERS, close), _stretched(0.1)]
+    frames = [known[0], known[11], torn, Frame(ATOMIC_NUMBERS, close), _stretched(0.1)]
+    given = [Moment(step, frame) for step, frame in enumerate(frames)]
     kept, reasons = usable([*given, given[-1]], gram, 0.5)
     assert kept == [given[-1]]
     assert reasons == [
@@ -84,8 +88,9 @@ def test_atoms_too_close_and_known_frames_are_left_out(poor: Poor) -> None:
 
 
 def test_the_first_frames_are_far_from_each_other() -> None:
-    frames = [_stretched(length) for length in (0.0, 0.01, 0.5, 0.02, 0.51, 0.03, 0.52)]
-    order = [round(f.positions[0, 0] - ethanol_positions()[0, 0], 2) for f in spread_out(frames)]
+    lengths = (0.0, 0.01, 0.5, 0.02, 0.51, 0.03, 0.52)
+    moments = [Moment(step, _stretched(length)) for step, length in enumerate(lengths)]
+    order = [lengths[moment.step] for moment in spread_out(moments)]
     assert order[0] == 0.52
     assert order[1] == 0.0
     assert sorted(order) == [0.0, 0.01, 0.02, 0.03, 0.5, 0.51, 0.52]

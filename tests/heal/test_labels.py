@@ -9,6 +9,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from fisher_mlip.config import HealConfig
 from fisher_mlip.data import Frame
 from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
+from fisher_mlip.heal.candidates import Moment
 from fisher_mlip.heal.labels import make_labels
 
 
@@ -34,13 +35,13 @@ class Counting(Calculator):
         self.results = {"energy": 7.0, "forces": forces}
 
 
-def _frames(*firsts: float) -> list[Frame]:
-    frames = []
-    for first in firsts:
+def _moments(*firsts: float) -> list[Moment]:
+    moments = []
+    for step, first in enumerate(firsts):
         positions = ethanol_positions()
         positions[0, 0] = first
-        frames.append(Frame(ATOMIC_NUMBERS, positions))
-    return frames
+        moments.append(Moment(step, Frame(ATOMIC_NUMBERS, positions)))
+    return moments
 
 
 @pytest.mark.parametrize(("most", "made", "kept"), [(10, 4, 2), (3, 3, 1), (1, 1, 0), (0, 0, 0)])
@@ -48,17 +49,15 @@ def test_the_budget_counts_every_call(most: int, made: int, kept: int) -> None:
     """Two labels are wanted; one call fails and one force is too large."""
     engine = Counting()
     heal = HealConfig(calculator="x", frames=2, largest_force=50.0)
-    found = make_labels(_frames(-1.0, 1.0, 60.0, 2.0, 3.0), engine, heal, most)
+    found = make_labels(_moments(-1.0, 1.0, 60.0, 2.0, 3.0), engine, heal, most)
     assert (found.made, engine.calls, len(found.frames)) == (made, made, kept)
-    reasons = [
-        "no convergence",
-        "a force of 60 eV/Å",
-    ]
+    assert found.last_step == {0: -1, 1: 1, 2: 3}[kept]
+    reasons = ["no convergence", "a force of 60 eV/Å"]
     assert found.reasons == reasons[: max(0, min(made, 1)) + (made >= 3)]
 
 
 def test_forces_alone_go_into_the_sums() -> None:
-    found = make_labels(_frames(1.0), Counting(), HealConfig(calculator="x"), 5)
+    found = make_labels(_moments(1.0), Counting(), HealConfig(calculator="x"), 5)
     assert found.frames[0].energy == 7.0
     assert found.bare[0].energy is None
     assert found.bare[0].forces is not None

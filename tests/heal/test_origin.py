@@ -49,7 +49,7 @@ def test_an_export_that_names_none_asks_for_it(poor: Poor, tmp_path: Path) -> No
 def test_another_checkpoint_is_refused(poor: Poor) -> None:
     manifest = poor.artefact.manifest.model_copy(update={"weights_hash": "0" * 64})
     other = Artefact(poor.artefact.path, manifest)
-    with pytest.raises(InputError, match="with weights 00000000, found .* in '"):
+    with pytest.raises(InputError, match=r"with weights 00000000, found .* in '"):
         origin_of(other, str(poor.checkpoint))
 
 

@@ -94,7 +94,7 @@ def test_labels_are_in_the_normal_equations(
     (checkpoint, gram), (before, old) = load_finetune(first), load_finetune(poor.checkpoint)
     labels = read_frames(first / "labels.xyz")
     assert gram.training.n_frames == old.training.n_frames + len(labels)
-    bare = Labels(labels, len(labels), []).bare
+    bare = Labels(labels, 0, len(labels), []).bare
     removed = updating.update(checkpoint, gram, bare, "remove")
     assert removed.gram.training_hash == old.training_hash
     size = np.abs(old.training.forces.gram).max()
