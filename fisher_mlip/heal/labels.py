@@ -38,6 +38,8 @@ class Labels:
 def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, most: int) -> Labels:
     """Label frames in their order until there are enough.
 
+    What cannot be labelled is torn, and so is what comes after it: no call is made for that.
+
     Args:
         moments: that may be labelled.
         calculator: of ASE.
@@ -47,15 +49,20 @@ def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, mo
     kept: list[Frame] = []
     reasons: list[str] = []
     made, last = 0, -1
+    torn: float = np.inf
     for moment in moments:
         if made == most or len(kept) == heal.frames:
             break
+        if moment.step >= torn:
+            reasons.append("later than one that could not be labelled")
+            continue
         made += 1
         one = Frames((moment.frame,), source="the alarm's frames")
         try:
             (labelled,) = label_frames(one, calculator, isolated_atoms=False).frames
         except InputError as failure:
             reasons.append(str(failure.__cause__ or failure))
+            torn = moment.step
             continue
         largest = float(np.linalg.norm(np.asarray(labelled.forces), axis=1).max())
         if largest > heal.largest_force:

@@ -104,7 +104,9 @@ def keep_good_state(folder: RunFolder, step: int, config: SimulateConfig) -> Non
     folder.good_states.mkdir(exist_ok=True)
     _link(folder.state, folder.good_state(step))
     old = [kept for kept in good_steps(folder) if kept <= step - config.watch.margin]
-    for kept in old[:-KEPT]:
+    # A healing labels them where the frames of an alarm are torn.
+    most = max(KEPT, 2 * config.heal.frames) if config.heal.calculator else KEPT
+    for kept in old[:-most]:
         folder.good_state(kept).unlink()
 
 
