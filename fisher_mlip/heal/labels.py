@@ -19,13 +19,13 @@ class Labels:
 
     Attributes:
         frames: with the calculator's energies and forces.
-        last_step: of the latest of them; -1 without any.
+        steps: of them.
         made: calls of the calculator, those that led to nothing too.
         reasons: why frames were left out, in words.
     """
 
     frames: Frames
-    last_step: int
+    steps: list[int]
     made: int
     reasons: list[str]
 
@@ -48,7 +48,8 @@ def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, mo
     """
     kept: list[Frame] = []
     reasons: list[str] = []
-    made, last = 0, -1
+    steps: list[int] = []
+    made = 0
     torn: float = np.inf
     for moment in moments:
         if made == most or len(kept) == heal.frames:
@@ -69,5 +70,5 @@ def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, mo
             reasons.append(f"a force of {largest:.3g} eV/Å")
         else:
             kept.append(labelled)
-            last = max(last, moment.step)
-    return Labels(Frames(tuple(kept), source="labels of a healing"), last, made, reasons)
+            steps.append(moment.step)
+    return Labels(Frames(tuple(kept), source="labels of a healing"), steps, made, reasons)

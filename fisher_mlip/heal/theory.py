@@ -42,8 +42,7 @@ def check_theory(
         labelled, frames=tuple(frame.relabelled(energy=None, stress=None) for frame in labelled)
     )
     found = errors(checkpoint.network, bare, checkpoint.config).force_rmse
-    held_out = held_out_error(checkpoint) or 0.0
-    bound = TIMES_HELD_OUT * held_out + heal.mismatch
+    held_out, bound = held_out_error(checkpoint) or 0.0, largest_error(checkpoint, heal.mismatch)
     # Written so that a NaN is refused.
     if not found <= bound:
         raise InputError(
@@ -52,6 +51,11 @@ def check_theory(
             f"error of {held_out:.3g} and heal.mismatch {heal.mismatch:g}), found {found:.3g} eV/Å"
         )
     return found
+
+
+def largest_error(checkpoint: Checkpoint, mismatch: float) -> float:
+    """Return how large a model's force error may be where it knows what it sees, eV/Å."""
+    return TIMES_HELD_OUT * (held_out_error(checkpoint) or 0.0) + mismatch
 
 
 def held_out_error(checkpoint: Checkpoint) -> float | None:

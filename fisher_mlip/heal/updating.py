@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fisher_mlip.config import SimulateConfig
-from fisher_mlip.data import write_frames
+from fisher_mlip.data import Frames, write_frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact, write_artefact
 from fisher_mlip.export.parity import compare, require_parity
@@ -15,7 +15,7 @@ from fisher_mlip.fisher.update import update
 from fisher_mlip.heal.candidates import alarm_moments, spread_out, system_frames, usable
 from fisher_mlip.heal.labels import Labels, make_labels
 from fisher_mlip.heal.origin import load_origin
-from fisher_mlip.heal.theory import check_theory, held_out_error
+from fisher_mlip.heal.theory import check_theory, held_out_error, largest_error
 from fisher_mlip.model.checkpoint import Checkpoint, load_checkpoint
 from fisher_mlip.products import SUMMARY_NAME, whole_folder, write_summary
 from fisher_mlip.simulate.folder import RunFolder
@@ -107,10 +107,11 @@ class UpdatingHealer:
         solution = update(checkpoint, gram, labels.bare, "add")
         if self._config.uncertainty_interval and not solution.checkpoint.config.sampled_heads:
             return Healed("", "the pretrained model fits best, and tells no uncertainty")
-        healing = _healing(illness, checkpoint, solution, labels, name)
+        mismatch = self._heal.mismatch
+        healing = _healing(illness, checkpoint, solution, labels, name, mismatch)
         _write(folder, healing, solution, labels, running, start)
         _tell(healing, made)
-        return Healed(name, sound_step=labels.last_step)
+        return Healed(name, sound_step=healing.sound_step)
 
 
 def _last(folder: RunFolder, checkpoint: str) -> Path:
@@ -128,7 +129,12 @@ def _is_of(folder: RunFolder, name: str, illness: Illness) -> bool:
 
 
 def _healing(
-    illness: Illness, before: Checkpoint, solution: Solution, labels: Labels, name: str
+    illness: Illness,
+    before: Checkpoint,
+    solution: Solution,
+    labels: Labels,
+    name: str,
+    mismatch: float,
 ) -> Healing:
     alarm, after = illness.alarms[0], solution.checkpoint
     was, now = (errors(c.network, labels.bare, c.config).force_rmse for c in (before, after))
@@ -145,11 +151,28 @@ def _healing(
         held_out_force_rmse_after=shipped.held_out_force_rmse,
         head="pretrained" if solution.chosen is None else shipped.head.name,
         ridge=shipped.ridge,
-        sound_step=labels.last_step,
+        sound_step=_sound_step(before, labels, illness, mismatch),
         seconds=0.0,
         rewinds=alarm.rewinds,
         model=name,
     )
+
+
+def _sound_step(before: Checkpoint, labels: Labels, illness: Illness, mismatch: float) -> int:
+    """Return the last step up to which the model that was running made errors as it does on data.
+
+    Beyond it the run may have come to where no sound model would have taken it, and what energy it
+    has there would be heat.
+    """
+    bound = largest_error(before, mismatch)
+    first = illness.alarms[0].step
+    for step, frame in sorted(
+        zip(labels.steps, labels.bare, strict=True), key=lambda each: each[0]
+    ):
+        if errors(before.network, Frames((frame,)), before.config).force_rmse > bound:
+            return max(step - 1, 0)
+        first = step
+    return first
 
 
 def _write(

@@ -60,7 +60,7 @@ class Healing(Config):
         held_out_force_rmse_before, held_out_force_rmse_after: of the finetune's held-out frames,
             eV/Å.
         head, ridge: that were chosen.
-        sound_step: of the latest frame that was labelled.
+        sound_step: up to which the model that was running was right on the labels.
         seconds: wall time.
         rewinds: how often the run had been rewound before.
         model: its folder in the run folder.

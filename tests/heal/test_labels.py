@@ -51,7 +51,7 @@ def test_the_budget_counts_every_call(most: int, made: int, kept: int) -> None:
     heal = HealConfig(calculator="x", frames=2, largest_force=50.0)
     found = make_labels(_moments(-1.0, 1.0, 60.0, 2.0, 3.0), engine, heal, most)
     assert (found.made, engine.calls, len(found.frames)) == (made, made, kept)
-    assert found.last_step == (8 if kept else -1)
+    assert found.steps == [8, 6][:kept]
     reasons = ["no convergence", "a force of 60 eV/Å"]
     assert found.reasons == reasons[: max(0, min(made, 1)) + (made >= 3)]
 
@@ -68,5 +68,5 @@ def test_no_call_is_made_for_what_comes_after_a_torn_frame() -> None:
     engine = Counting()
     heal = HealConfig(calculator="x")
     found = make_labels([*reversed(_moments(1.0, -1.0, 2.0))], engine, heal, 5)
-    assert (engine.calls, len(found.frames), found.last_step) == (2, 1, 7)
+    assert (engine.calls, len(found.frames), found.steps) == (2, 1, [9])
     assert found.reasons == ["no convergence", "later than one that could not be labelled"]
