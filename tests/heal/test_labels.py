@@ -68,5 +68,5 @@ def test_no_call_is_made_for_what_comes_after_a_torn_frame() -> None:
     engine = Counting()
     heal = HealConfig(calculator="x")
     found = make_labels([*reversed(_moments(1.0, -1.0, 2.0))], engine, heal, 5)
-    assert (engine.calls, len(found.frames), found.steps) == (2, 1, [9])
+    assert (engine.calls, len(found.frames), found.steps) == (2, 1, [7])
     assert found.reasons == ["no convergence", "later than one that could not be labelled"]
