@@ -121,7 +121,8 @@ def stable(
     slopes of averages by theta are covariances with the head's features, -Cov(g, D) / kT; a
     Gauss-Newton step goes toward the reference, held by the finetune's own normal equations. A
     step keeps an effective part of the frames and the held-out force error; the iteration of the
-    longest stable time is kept.
+    longest stable time is kept. Experimental: on the one model of ours that was tried (200 frames,
+    500 K) five steps did not lengthen its stable times.
 
     Example: fisher-mlip stable runs/fisher --reference frames.xyz --temperature 500 -o runs/stable
     """
