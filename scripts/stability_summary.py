@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from fisher_mlip.compare import Comparison
 
 Line = dict[str, Any]
