@@ -137,7 +137,7 @@ def draw(points: list[Line], path: Path) -> None:
                 label = names[who] + ("" if filled else ", without head")
                 face = color if filled else "none"
                 axes.scatter(x, y, marker=marker, color=color, facecolors=face, label=label)
-        axes.set(xscale="log", yscale="log")
+        axes.set(xlim=(0.0, None), ylim=(0.0, None))
         axes.set(xlabel="µs per atom and step, 2 cores", ylabel="test force MAE / (meV/Å)")
         axes.legend()
 
