@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fisher_mlip.compare import compare_models
 from rmd17_bases import KINDS, Base, base_model
 from stability_summary import improvement_where_default_fails, row_of
 from training_on import trained_on
 
 from fisher_mlip.allocator import keep_large_blocks
+from fisher_mlip.compare import compare_models
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data import write_frames
 from fisher_mlip.export import write_artefact
