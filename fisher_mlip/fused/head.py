@@ -12,7 +12,7 @@ LANES = 8  # of float64 in the operator's vectors
 
 
 class FusedHead(LinearHead):
-    """The energies of a `LinearHead` and their slopes, at a tenth of its cost.
+    """The energies of a `LinearHead` and their slopes, each atom by its own element's theta alone.
 
     With V the channels of a degree (n_channels, components), products of mixed channels are
     sum_ab Theta_ab (M V V' M')_ab = sum_m v_m' (M' Theta M) v_m: theta goes into one symmetric
