@@ -91,11 +91,9 @@ def fit_slope(time: FloatArray, series: FloatArray, *, seed: int, resamples: int
     """
     if len(time) < 3:
         return Slope(np.nan, np.nan, np.nan, np.nan, np.nan, 0, 0.0)
+    residuals, slope = _residuals(time, series)
     weights = time - time.mean()
     weights = weights / (weights @ weights)
-    centred = series - series.mean()
-    slope = float(weights @ centred)
-    residuals = centred - slope * (time - time.mean())
     tau = autocorrelation_time(residuals)
     samples = len(time) / tau
     block = _block_length(tau, len(time))

@@ -113,7 +113,9 @@ def timed(errors: Line, routes: list[Measurement], options: argparse.Namespace, 
 
 
 def is_better(one: Line, other: Line) -> bool:
-    """Return whether a model is as fast and as accurate as another, and faster or more so."""
+    """Return whether a model of the same frames is as fast and as accurate, and more so in one."""
+    if one["frames"] != other["frames"]:
+        return False
     if one["fastest_us"] is None or other["fastest_us"] is None:
         return False
     ours, theirs = ((point["fastest_us"], point["force_mae_meV_A"]) for point in (one, other))

@@ -60,10 +60,10 @@ def improvement_where_default_fails(rows: list[Line]) -> Line:
             default, other = row["variants"]["default"], row["variants"][name]
             if default["broken"] > BROKEN_PART * default["replicas"]:
                 times.append(stable_ps(other) / stable_ps(default))
-            if (default["median_drift_meV_atom_ps"] or 0.0) > DRIFT:
-                drifts.append(
-                    default["median_drift_meV_atom_ps"] / other["median_drift_meV_atom_ps"]
-                )
+            # Of a variant that blew up there is no drift, and no gain.
+            before, after = (row["median_drift_meV_atom_ps"] or 0.0 for row in (default, other))
+            if before > DRIFT:
+                drifts.append(before / after if after > 0.0 else 0.0)
         found[name] = {"median_stable_time": gain(times), "median_drift": gain(drifts)}
     return found
 

@@ -1,6 +1,6 @@
 """`Report` -> PNG files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,23 +103,37 @@ def plot_molecule_energy(report: Report, folder: Path) -> Plot | None:
     if not runs:
         return None
     path = folder / "molecule_energy.png"
-    with figure(path, panels=len(runs)) as panels:
-        heights = []
-        for axes, (index, found) in zip(panels, runs, strict=True):
-            assert found.run.molecules is not None
-            heights.append(draw_fan(axes, found.run.molecules, color_of(index)))
-            axes.set(title=shown_label(found.run.label), xlabel=_TIME)
-            axes.margins(x=0.0)
-        panels[0].set_ylabel("E(t) − E(0) of a molecule / eV")
-        switched = [use_symlog_if_wide(axes, heights) for axes in panels]
-        panels[0].legend(loc="upper left")
+    shown = [(i, one.run.label, one.run.molecules) for i, one in runs if one.run.molecules]
+    is_switched = draw_fans(path, shown, "E(t) − E(0) of a molecule / eV")
     caption = (
         "Energy of each molecule relative to its start: median, half of the molecules (dark), 90 % "
         "(light), and the outermost ones (dotted). A conserved energy stays at zero."
     )
-    if any(switched):
+    if is_switched:
         caption += " Logarithmic outside the grey band."
     return Plot(path, "Energy by molecule", caption)
+
+
+def draw_fans(
+    path: Path, shown: Sequence[tuple[int, str, MoleculeEnergies]], quantity: str
+) -> bool:
+    """Write a figure of `draw_fan`, one panel each; return whether an axis is partly logarithmic.
+
+    Args:
+        path: PNG.
+        shown: number of the color, label, energies.
+        quantity: on the y-axis.
+    """
+    with figure(path, panels=len(shown)) as panels:
+        heights = []
+        for axes, (index, label, energies) in zip(panels, shown, strict=True):
+            heights.append(draw_fan(axes, energies, color_of(index)))
+            axes.set(title=shown_label(label), xlabel=_TIME)
+            axes.margins(x=0.0)
+        panels[0].set_ylabel(quantity)
+        switched = [use_symlog_if_wide(axes, heights) for axes in panels]
+        panels[0].legend(loc="upper left")
+    return any(switched)
 
 
 def plot_molecule_spread(report: Report, folder: Path) -> Plot | None:

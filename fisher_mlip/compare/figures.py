@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fisher_mlip.analysis.plots import Plot, draw_fan, draw_survival
-from fisher_mlip.analysis.style import color_of, shown_label, use_symlog_if_wide
+from fisher_mlip.analysis.plots import Plot, draw_fans, draw_survival
+from fisher_mlip.analysis.style import shown_label
 from fisher_mlip.compare.comparison import Comparison
 from fisher_mlip.figures import figure
 
@@ -19,20 +19,13 @@ def write_figures(comparison: Comparison, folder: Path) -> list[Plot]:
 def plot_energies(comparison: Comparison, folder: Path) -> Plot:
     """Quantiles over replicas of the total energy by molecule, one panel a model."""
     path = folder / "energy.png"
-    with figure(path, panels=len(comparison.models)) as panels:
-        heights = []
-        for index, (axes, model) in enumerate(zip(panels, comparison.models, strict=True)):
-            heights.append(draw_fan(axes, model.energies, color_of(index)))
-            axes.set(title=shown_label(model.label), xlabel=_TIME)
-            axes.margins(x=0.0)
-        panels[0].set_ylabel("E(t) − E(0) by molecule / eV")
-        switched = [use_symlog_if_wide(axes, heights) for axes in panels]
-        panels[0].legend(loc="upper left")
+    shown = [(i, model.label, model.energies) for i, model in enumerate(comparison.models)]
+    is_switched = draw_fans(path, shown, "E(t) − E(0) by molecule / eV")
     caption = (
         "Total energy of each replica minus its start, by molecule: median, half of the replicas "
         "(dark), 90 % (light), the outermost (dotted)."
     )
-    if any(switched):
+    if is_switched:
         caption += " Logarithmic outside the grey band."
     return Plot(path, "Total energy", caption)
 

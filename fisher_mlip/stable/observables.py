@@ -7,6 +7,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from scipy.sparse import csr_array
 
+from fisher_mlip.analysis.observables.geometry import pairs_within
 from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.stable.configurations import Configurations, pair_vectors
 
@@ -63,7 +64,7 @@ class DistanceDistribution:
     unit = "1/Å"
 
     def __init__(self, of: Configurations) -> None:
-        self._pairs = pairs_within_molecules(of.molecules)
+        self._pairs = pairs_within(of.molecules)
         self._members = _mean_by_molecule(of.molecules[self._pairs[:, 0]], of.n_molecules)
         lengths = np.linalg.norm(pair_vectors(of.positions, of.cells, self._pairs), axis=2)
         low, high = lengths.min(initial=1.0) - 4 * GRID_STEP, lengths.max(initial=1.0)
@@ -113,16 +114,6 @@ class BondMoment:
         values = lengths if self._moment == 1 else np.square(lengths - self._means)
         parts = [values[:, self._kind == k] @ m.T for k, m in enumerate(self._members)]
         return np.stack(parts, axis=2)
-
-
-def pairs_within_molecules(molecules: IntArray) -> IntArray:
-    """Return all pairs of atoms of one molecule, (n_pairs, 2), the lower index first."""
-    parts = []
-    for molecule in range(int(molecules.max()) + 1):
-        atoms = np.flatnonzero(molecules == molecule)
-        first, second = np.triu_indices(len(atoms), k=1)
-        parts.append(np.stack([atoms[first], atoms[second]], axis=1))
-    return np.concatenate(parts).astype(np.int64)
 
 
 def _mean_by_molecule(owners: IntArray, n_molecules: int) -> csr_array:

@@ -46,9 +46,8 @@ class Phase:
 class _Record:
     """Frames of the replicas as they come, and when each was lost."""
 
-    def __init__(self, start: FloatArray, ps_per_look: float) -> None:
+    def __init__(self, start: FloatArray) -> None:
         self.start = start
-        self.ps_per_look = ps_per_look
         self.frames: list[FloatArray] = []
         self.looks: list[int] = []
         self.lost_at = np.full(len(start), -1)
@@ -109,7 +108,7 @@ def simulate_phase(
     """
     ps_per_look = config.look_interval * config.timestep / FS_PER_PS
     n_looks = max(1, round(config.stable_ps / ps_per_look))
-    record = _Record(start[0], ps_per_look)
+    record = _Record(start[0])
     margin = config.margin_ps / ps_per_look
     replicas.place(*start)
     replicas.settle_threads()

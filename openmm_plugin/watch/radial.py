@@ -12,7 +12,7 @@ from openmm.app import Topology
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import whole_file
 from openmm_plugin.bonds import molecule_index
-from openmm_plugin.kinetics import FloatArray
+from openmm_plugin.kinetics import FloatArray, IntArray
 from openmm_plugin.watch.criterion import Criterion
 from openmm_plugin.watch.look import Look
 from openmm_plugin.watch.pairs import near_pairs
@@ -94,16 +94,43 @@ class PairCounter:
             g_ab(r) = V n_ab(r) / (N_ab v(r)): n_ab pairs in a shell of volume v, of N_ab pairs of
             atoms of different molecules.
         """
+        _, column = self._near(positions, cell)
+        size = len(self.names) * len(self._shells)
+        counts = np.bincount(column, minlength=size).reshape(len(self.names), -1)
+        return np.asarray(counts * self._scale(cell))
+
+    def by_molecule(self, positions: FloatArray, cell: FloatArray) -> FloatArray:
+        """Return each molecule's part of `functions`, of which that is the mean.
+
+        A pair counts half for either molecule.
+
+        Args: as `functions`.
+
+        Returns:
+            (n_molecules, n_pairs_of_elements, n_bins).
+        """
+        pairs, column = self._near(positions, cell)
+        n_molecules = int(self._molecules.max()) + 1
+        counts = np.zeros((n_molecules, len(self.names) * len(self._shells)))
+        for side in (0, 1):
+            np.add.at(counts, (self._molecules[pairs[:, side]], column), 0.5)
+        parts = counts.reshape(n_molecules, len(self.names), -1)
+        return np.asarray(n_molecules * parts * self._scale(cell))
+
+    def _near(self, positions: FloatArray, cell: FloatArray) -> tuple[IntArray, IntArray]:
+        """Return pairs (n, 2) within reach, and the place of each among names and bins (n,)."""
         pairs, distances = near_pairs(positions, cell, float(self._edges[-1]), self._molecules)
-        kinds, bins = len(self._symbols), len(self._shells)
         species = np.sort(self._species[pairs], axis=1)
-        code = species[:, 0] * kinds + species[:, 1]
+        code = species[:, 0] * len(self._symbols) + species[:, 1]
         place = np.searchsorted(self._edges, distances, side="right") - 1
-        inside = (place >= 0) & (place < bins)
-        counts = np.bincount(code[inside] * bins + place[inside], minlength=kinds * kinds * bins)
-        chosen = counts.reshape(kinds * kinds, bins)[self._codes]
+        inside = (place >= 0) & (place < len(self._shells))
+        kind = np.searchsorted(self._codes, code[inside])
+        return pairs[inside], np.asarray(kind * len(self._shells) + place[inside])
+
+    def _scale(self, cell: FloatArray) -> FloatArray:
+        """Return what a count is multiplied by, (n_pairs_of_elements, n_bins)."""
         volume = abs(np.linalg.det(cell))
-        return np.asarray(chosen * volume / (self._numbers[:, None] * self._shells))
+        return np.asarray(volume / (self._numbers[:, None] * self._shells))
 
     def _n_between(self) -> dict[int, int]:
         """Return the number of pairs of different molecules by the code of their elements."""

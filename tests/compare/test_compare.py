@@ -65,9 +65,8 @@ def test_replicas_start_alike(compared: Path) -> None:
         (compared / "runs" / label / "ledger.csv").read_text().splitlines()[1].split(",")
         for label in ("soft", "stiff")
     ]
-    assert rows[0][3] == pytest.approx(rows[1][3]) or float(rows[0][3]) == pytest.approx(
-        float(rows[1][3]), rel=0.05
-    )
+    # Not to the digit: the first half step is the model's.
+    assert float(rows[0][3]) == pytest.approx(float(rows[1][3]), rel=0.05)
     assert rows[0][2] != rows[1][2]
 
 

@@ -44,6 +44,12 @@ def topology_of(frame: Frame) -> app.Topology:
     return topology
 
 
+def has_gpu() -> bool:
+    n_platforms = openmm.Platform.getNumPlatforms()
+    names = [openmm.Platform.getPlatform(k).getName() for k in range(n_platforms)]
+    return "CUDA" in names and torch.cuda.is_available()
+
+
 def context_of(built: PotentialForce, frame: Frame, platform: str = "Reference") -> openmm.Context:
     system = openmm.System()
     for _ in frame.atomic_numbers:
@@ -52,7 +58,9 @@ def context_of(built: PotentialForce, frame: Frame, platform: str = "Reference")
         system.setDefaultPeriodicBoxVectors(*(frame.cell * 0.1))
     system.addForce(built.force)
     platform = openmm.Platform.getPlatformByName(platform)
-    context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)
+    # In `mixed` a GPU's positions are float32, which alone moves forces by 1e-4 eV/Å.
+    chosen = {"Precision": "double"} if platform.getName() == "CUDA" else {}
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform, chosen)
     context.setPositions(frame.positions * 0.1)
     return context
 
@@ -103,6 +111,23 @@ def test_forces_are_the_eager_models(
     built = make_force(fused, topology_of(frame), route=route, kernel=kernel)
     assert (built.route, built.kernel) == (route, kernel)
     found = read(context_of(built, frame, platform))
+    expected = eager(checkpoint, fused, frame)
+    tolerance = FORCE_TOLERANCE[fused.manifest.dtype]
+    check_same(found, expected, tolerance)
+    with pytest.raises(AssertionError):
+        check_same((found[0], 1.01 * found[1]), expected, tolerance)
+
+
+@pytest.mark.skipif(not has_gpu(), reason="no GPU that OpenMM and torch both see")
+@pytest.mark.parametrize("kind", range(4), ids=["open", "triclinic", "unwrapped", "small-box"])
+def test_forces_on_a_gpu_are_the_eager_models(
+    fused: Artefact, checkpoint: Checkpoint, route: Route, kind: int
+) -> None:
+    """A TorchForce stays there with its TorchScript; a PythonForce's model is on the CPU."""
+    frame = frames()[kind]
+    built = make_force(fused, topology_of(frame), route=route, platform="CUDA")
+    assert built.kernel == {"torchforce": "torchscript", "python": "fused"}[route]
+    found = read(context_of(built, frame, "CUDA"))
     expected = eager(checkpoint, fused, frame)
     tolerance = FORCE_TOLERANCE[fused.manifest.dtype]
     check_same(found, expected, tolerance)

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from fisher_mlip.analysis.observables.geometry import pairs_within
 from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, BONDS, ethanol_positions
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.stable.configurations import Configurations
 from fisher_mlip.stable.observables import (
     BondMoment,
     DistanceDistribution,
-    pairs_within_molecules,
     whole,
 )
 from fisher_mlip.stable.radial import RadialDistribution
@@ -88,5 +88,5 @@ def test_g_of_r_is_the_watchs_own() -> None:
 
 
 def test_pairs_stay_within_molecules() -> None:
-    pairs = pairs_within_molecules(np.array([0, 0, 1, 0, 1, 2]))
+    pairs = pairs_within(np.array([0, 0, 1, 0, 1, 2]))
     assert pairs.tolist() == [[0, 1], [0, 3], [1, 3], [2, 4]]

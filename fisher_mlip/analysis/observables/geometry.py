@@ -77,7 +77,7 @@ def geometry_of(run: Run, *more: Run) -> Geometry:
     reference = run.reference
     if not len(reference.bonds):
         raise InputError(f"expected bonds to measure in '{run.path}', found none")
-    pairs, angles = pairs_within(reference), angles_of(reference.bonds)
+    pairs, angles = pairs_within(reference.molecule_index), angles_of(reference.bonds)
     by_molecule = run.molecules is not None and reference.n_molecules >= FEWEST_REPLICAS
     index = reference.molecule_index if by_molecule else None
 
@@ -121,10 +121,10 @@ def geometry_distance(found: Geometry, reference: Geometry, *, seed: int = 0) ->
     )
 
 
-def pairs_within(reference: Reference) -> IntArray:
-    """Return all pairs of atoms of one molecule, (n_pairs, 2)."""
-    order = np.argsort(reference.molecule_index, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(reference.molecule_index[order])) + 1)
+def pairs_within(molecules: IntArray) -> IntArray:
+    """Return all pairs of atoms of one molecule, (n_pairs, 2), of each atom's molecule (n,)."""
+    order = np.argsort(molecules, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(molecules[order])) + 1)
     parts = [np.stack(np.triu_indices(len(group), 1), axis=1) for group in groups]
     found = [group[part] for group, part in zip(groups, parts, strict=True)]
     return np.concatenate(found).reshape(-1, 2)
