@@ -83,7 +83,7 @@ def make_force(
     Args:
         model: `model.pt`, the folder that holds it, or the loaded artefact.
         topology: whose elements the potential must know.
-        route: `torchforce` (openmm-torch's TorchForce with the TorchScript), `python`
+        route: `torchforce` (openmm-torch's TorchForce with a script), `python`
             (PythonForce), or `auto`: python where the fused operators serve the model and the
             platform is no GPU's, else torchforce where openmm-torch is installed, else python. The
             fused operators run by either route.
@@ -159,13 +159,9 @@ def choose_route(
         raise InputError("expected openmm-torch for the route torchforce, found none installed")
     if route == "python" and not has_python:
         raise InputError("expected OpenMM 8.5.2 or newer for the route python: no PythonForce")
-    on_device = on_gpu and has_torch and route != "python"
-    if on_device and wanted == "fused":
-        raise InputError("expected the kernel torchscript for TorchForce on a GPU, found fused")
     # PythonForce evaluates on the CPU, whatever the platform.
-    kernel, why = choose_kernel(artefact, "torchscript" if on_device else wanted)
-    if on_device and wanted == "auto":
-        why = "the fused operators are not for GPUs"
+    on_device = on_gpu and has_torch and route != "python"
+    kernel, why = choose_kernel(artefact, wanted, device="cuda" if on_device else "cpu")
     if route == "torchforce":
         return "torchforce", kernel, f"TorchForce was asked for; {why}"
     if route == "python":
@@ -173,7 +169,7 @@ def choose_route(
     if kernel == "fused" and has_python and not on_device:
         return "python", kernel, why
     if has_torch:
-        return "torchforce", kernel, f"{why}; TorchForce runs the TorchScript"
+        return "torchforce", kernel, f"{why}; TorchForce runs the script"
     return "python", kernel, f"{why}; openmm-torch is not installed"
 
 

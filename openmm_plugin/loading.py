@@ -3,7 +3,10 @@
 import importlib
 import importlib.util
 import logging
+import re
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -27,9 +30,25 @@ def load_openmmtorch() -> ModuleType:
     root = logging.getLogger()
     root.addFilter(_is_not_simtk_notice)
     try:
-        return importlib.import_module("openmmtorch")
+        module = importlib.import_module("openmmtorch")
     finally:
         root.removeFilter(_is_not_simtk_notice)
+    _load_late_plugins()
+    return module
+
+
+@cache
+def _load_late_plugins() -> None:
+    """Load the plugins of TorchForce that `import openmm` could not: they need torch's libraries.
+
+    Where torch is not beside OpenMM, they are found only once torch is in the process.
+    """
+    openmm = importlib.import_module("openmm")
+    for failure in openmm.Platform.getPluginLoadFailures():
+        late = re.search(r"(\S+libOpenMMTorch\w*\.\w+):", failure)
+        if late is not None:
+            with suppress(openmm.OpenMMException):
+                openmm.Platform.loadPluginLibrary(late[1])
 
 
 def python_torch_force() -> Callable[..., Any] | None:

@@ -4,7 +4,8 @@
 
 DIR holds train.xyz, test_MD.xyz and isolated_atoms.xyz. A base model is run as it is (`default`),
 with its last layer solved for (`plain`), with the head that `finetune` ships (`best`), and trained
-on for as long as that took (`trained_on`; three learning rates, each with all of the time). The
+on for as long as that took (`trained_on`; three learning rates, each with all of the time; both in
+processor time, on one thread where OMP_NUM_THREADS=1 says so). The
 same test frames and velocities start all of them, in NVE, the replicas being molecules that do not
 see each other. What FOLDER holds already is taken, so that a study that was stopped goes on. Writes
 `stability_study.json`; a line of JSON for each base model and temperature as it goes.
@@ -125,11 +126,11 @@ def makers(base: Base, folder: Path, seed: int) -> dict[str, Callable[[], tuple[
         return base.checkpoint, {"seconds": 0.0}
 
     def solved(options: Options | None) -> tuple[Checkpoint, Line]:
-        start = time.monotonic()
+        start = time.process_time()
         given = {} if options is None else {"options": options}
         found = finetune(base.checkpoint, base.training, base.held_out, **given)
         return found.checkpoint, {
-            "seconds": round(time.monotonic() - start, 1),
+            "seconds": round(time.process_time() - start, 1),
             "features": len(found.shipped.theta),
             "holes": len(found.shipped.holes),
             "barrier_eV": round(float(found.shipped.barrier), 3),

@@ -3,6 +3,7 @@
 import io
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from fisher_mlip.fused.loading import why_not_served
 from fisher_mlip.fused.network import FusedNetwork
 from fisher_mlip.model.checkpoint import CheckpointConfig, new_network
 from fisher_mlip.model.network import EquivariantNetwork
+
+
+DeviceName = Literal["cpu", "cuda"]
 
 
 def why_not_fused(manifest: Manifest, *, build: bool = True) -> str:
@@ -50,15 +54,22 @@ class FusedModule(OpenMMModule):
         return found
 
 
-def why_not_same(path: Path, manifest: Manifest) -> str:
+def why_not_same(path: Path, manifest: Manifest, *, device: DeviceName = "cpu") -> str:
     """Return in words how the fused network differs from the artefact's own script, "" if not.
 
     The script is what was exported and certified; the fused network is made anew of its weights,
     by the code that is installed now, which may be other code than wrote the script.
 
-    Args: as `fused_script`.
+    Args: as `fused_script`, and
+        device: of torch, where the fused network is tried; on a GPU its kernels are compiled first.
     """
-    difference = _difference(path, manifest.model_dump_json(), path.stat().st_mtime_ns)
+    facts = (path, manifest.model_dump_json(), path.stat().st_mtime_ns, device)
+    try:
+        difference = _difference(*facts)
+    except RuntimeError as failure:
+        if device == "cpu":
+            raise
+        return f"the fused operators do not run on this GPU: {str(failure).splitlines()[0][:300]}"
     if difference <= TRIAL_TOLERANCE:
         return ""
     return (
@@ -96,7 +107,7 @@ def table_error(path: Path, manifest: Manifest) -> float:
 
 
 @lru_cache(maxsize=16)
-def _difference(path: Path, manifest: str, _written: int) -> float:
+def _difference(path: Path, manifest: str, _written: int, device: DeviceName) -> float:
     """Return the largest difference of slopes over the largest, of a cluster at random places."""
     known = Manifest.model_validate_json(manifest)
     generator = torch.Generator().manual_seed(0)
@@ -113,8 +124,9 @@ def _difference(path: Path, manifest: str, _written: int) -> float:
         receivers,
         torch.ones((), dtype=torch.float64),
     )
-    scripts = load_script(path), fused_script(path, known)
-    found = [ScriptKernel(script.network)(*inputs)[1] for script in scripts]
+    there = tuple(each.to(device) for each in inputs)
+    fused = ScriptKernel(fused_script(path, known).network.to(device))(*there)[1].cpu()
+    found = ScriptKernel(load_script(path).network)(*inputs)[1], fused
     # Written so that a NaN is a difference.
     difference = float((found[1] - found[0]).abs().max() / found[0].abs().max().clamp(min=1e-12))
     return difference if difference >= 0.0 else float("inf")

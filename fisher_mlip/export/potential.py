@@ -10,7 +10,7 @@ from torch import Tensor
 from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact, load_artefact
-from fisher_mlip.export.fusing import why_not_fused, why_not_same
+from fisher_mlip.export.fusing import DeviceName, why_not_fused, why_not_same
 from fisher_mlip.export.kernel import KernelName, ScriptKernel
 from fisher_mlip.export.torchscript import unoptimized
 
@@ -177,8 +177,15 @@ class ArtefactPotential:
         return x, box
 
 
-def choose_kernel(artefact: Artefact, wanted: KernelChoice) -> tuple[KernelName, str]:
+def choose_kernel(
+    artefact: Artefact, wanted: KernelChoice, *, device: DeviceName = "cpu"
+) -> tuple[KernelName, str]:
     """Return which kernel of an artefact runs, and why.
+
+    Args:
+        artefact: the model.
+        wanted: what is asked for.
+        device: of torch, where the network will run.
 
     Raises:
         InputError: the fused one was asked for and cannot be.
@@ -186,7 +193,7 @@ def choose_kernel(artefact: Artefact, wanted: KernelChoice) -> tuple[KernelName,
     if wanted == "torchscript":
         return "torchscript", "TorchScript was asked for"
     manifest = artefact.manifest
-    problem = why_not_fused(manifest) or why_not_same(artefact.path, manifest)
+    problem = why_not_fused(manifest) or why_not_same(artefact.path, manifest, device=device)
     if not problem:
         return "fused", "the fused operators serve this model"
     if wanted == "fused":

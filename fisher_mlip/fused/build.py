@@ -26,7 +26,7 @@ from fisher_mlip.building import (
 
 KIND = "fused"
 SOURCE = Path(__file__).parent / "source"
-GENERATOR = Path(__file__).parent / "couplings.py"
+GENERATORS = [Path(__file__).with_name(name) for name in ("couplings.py", "device_sources.py")]
 LIBRARY_NAME = "libfisher_mlip_fused.so"
 DEGREES, NUMBERS = (1, 2, 3), ("float", "double")
 OPTIONS = (
@@ -92,15 +92,17 @@ def _folder(torch: Path) -> Path:
         version.group(1) if version else "",
         torch,
         metadata.version("e3nn"),
-        GENERATOR.read_bytes(),
+        *(path.read_bytes() for path in GENERATORS),
     ]
     return folder_for(KIND, SOURCE, facts)
 
 
 def _compile(folder: Path, compiler: list[str], torch: Path, log: Path) -> None:
     from fisher_mlip.fused.couplings import HEADER_NAME, couplings_header
+    from fisher_mlip.fused.device_sources import DEVICE_HEADER_NAME, device_header
 
     (folder / HEADER_NAME).write_text(couplings_header(), encoding="utf-8")
+    (folder / DEVICE_HEADER_NAME).write_text(device_header(SOURCE, folder), encoding="utf-8")
     native = NATIVE.get(platform.machine())
     options = [*OPTIONS, *([native] if native else []), f"-I{folder}", f"-I{SOURCE}"]
     headers = [torch / "include", torch / "include" / "torch" / "csrc" / "api" / "include"]
@@ -123,6 +125,12 @@ def _compile(folder: Path, compiler: list[str], torch: Path, log: Path) -> None:
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         objects = list(pool.map(compile_one, jobs))
-    libraries = [f"-L{torch / 'lib'}", f"-Wl,-rpath,{torch / 'lib'}", "-ltorch_cpu", "-lc10"]
+    libraries = [
+        f"-L{torch / 'lib'}",
+        f"-Wl,-rpath,{torch / 'lib'}",
+        "-ltorch_cpu",
+        "-lc10",
+        "-ldl",
+    ]
     command = [*compiler, "-shared", "-fopenmp", "-o", str(folder / LIBRARY_NAME), *objects]
     run_compiler([*command, *libraries], log, "the fused operators")

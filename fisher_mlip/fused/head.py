@@ -41,7 +41,7 @@ class FusedHead(LinearHead):
     def forward(self, nodes: list[Tensor], species: Tensor) -> Tensor:
         """Return atomic energies (n_atoms,), float64, in units of the energy scale."""
         used = self.used(nodes)
-        total = torch.zeros(species.shape[0], dtype=torch.float64)
+        total = torch.zeros(species.shape[0], dtype=torch.float64, device=species.device)
         for k, forms in enumerate(self.forms):
             total = total + forms(used[k], species)
         return total

@@ -9,6 +9,7 @@ from fisher_mlip.fused.head import FusedHead
 from fisher_mlip.fused.packing import PackedLayer, pack_layer
 from fisher_mlip.model.interaction import Interaction
 from fisher_mlip.model.network import EquivariantNetwork
+from fisher_mlip.model.repulsion import INNER_FRACTION, ScreenedRepulsion
 
 
 class FusedInteraction(torch.nn.Module):
@@ -55,6 +56,37 @@ class FusedInteraction(torch.nn.Module):
         return made
 
 
+class FusedRepulsion(torch.nn.Module):
+    """A repulsion as it is on a CPU; on a GPU one operator, which nothing waits for."""
+
+    def __init__(self, plain: ScreenedRepulsion) -> None:
+        super().__init__()
+        self.plain = plain
+        self.reach = float(plain.outer.max())
+        self.inner = INNER_FRACTION
+        self.tables: Tensor
+        tables = torch.stack([plain.strength, plain.length, plain.outer]).double()
+        self.register_buffer("tables", tables)
+
+    def forward(
+        self, species: Tensor, edge_vectors: Tensor, senders: Tensor, receivers: Tensor
+    ) -> Tensor:
+        """Return the energy of each atom, as `ScreenedRepulsion`."""
+        if not edge_vectors.is_cuda:
+            on_cpu: Tensor = self.plain(species, edge_vectors, senders, receivers)
+            return on_cpu
+        energies: Tensor = torch.ops.fisher_mlip.core_energies(
+            edge_vectors,
+            species,
+            senders,
+            receivers,
+            self.tables,
+            self.reach,
+            self.inner,
+        )
+        return energies
+
+
 class FusedNetwork(EquivariantNetwork):
     """The same energies and slopes as the network it is made from, to the tables' error.
 
@@ -76,8 +108,9 @@ class FusedNetwork(EquivariantNetwork):
         own = copy.deepcopy(network).requires_grad_(False)
         dtype = own.energy_scale.dtype
         self.cutoff, self.n_basis = own.cutoff, own.n_basis
-        for name in ("embedding", "refine", "samples", "repulsion"):
+        for name in ("embedding", "refine", "samples"):
             setattr(self, name, getattr(own, name))
+        self.repulsion = None if own.repulsion is None else FusedRepulsion(own.repulsion)
         self.head = None if own.head is None else FusedHead(own.head)
         for name in ("readout", "shift"):
             self.register_parameter(name, getattr(own, name))

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from cuda_kernels import compiled_calls, kernel_calls
+from cuda_scale import scaled_calls
 from cuda_subjects import artefact_of, box_of, frames_of, prepare
 from device_timing import forget_peaks, memory, middle, milliseconds_of, spread
 from separate_parts import Part, guarded, run_group, say
@@ -44,13 +45,13 @@ PARITY = (
     *(("plain-float64", "mixed"), ("plain-float32", "single")),
 )
 STEPS: tuple[Case, ...] = (
+    ("plain-float32", "torchforce", "fused", "mixed"),
     ("plain-float32", "torchforce", "torchscript", "mixed"),
-    ("plain-float32", "torchforce", "torchscript", "single"),
-    ("plain-float64", "torchforce", "torchscript", "double"),
-    ("plain-float64", "torchforce", "torchscript", "mixed"),
-    ("head-float32", "torchforce", "torchscript", "mixed"),
+    ("plain-float32", "torchforce", "fused", "single"),
+    ("plain-float64", "torchforce", "fused", "double"),
+    ("head-float32", "torchforce", "fused", "mixed"),
 )
-UNFUSED_STEPS = STEPS[:1]
+UNFUSED_STEPS = STEPS[1:2]
 PYTHON_STEPS: tuple[Case, ...] = (
     ("plain-float32", "python", "torchscript", "mixed"),
     ("plain-float32", "python", "fused", "mixed"),
@@ -83,10 +84,10 @@ def groups() -> tuple[tuple[Part, ...], ...]:
     return (
         (Part("facts", facts, 60),),
         (Part("prepare", prepare, 120),),
+        (Part("operators", build_operators, 150),),
         (
             Part("parity-torchforce", parity, 90, ("torchforce",)),
             Part("parity-python", parity, 90, ("python",)),
-            Part("operators", build_operators, 90),
         ),
         (Part("steps-unfused", unfused_steps, 40),),
         (Part("steps", all_steps, 100, (STEPS,)),),
@@ -96,6 +97,7 @@ def groups() -> tuple[tuple[Part, ...], ...]:
             Part("drift-double", drift, 75, ("plain-float64", "double")),
         ),
         (Part("kernel", kernel_calls, 60),),
+        (Part("scale", scaled_calls, 60),),
         (Part("steps-python", all_steps, 50, (PYTHON_STEPS,)),),
         (Part("steps-cpu", all_steps, 40, (CPU_STEPS, "CPU")),),
         (Part("compiled", compiled_calls, 90),),
@@ -181,7 +183,7 @@ def differences(options: Options, engine: Any, frame: Frame, model: str, on: str
 
 
 def build_operators(options: Options) -> None:
-    """Compile the fused operators, which the routes on the CPU take."""
+    """Compile the fused operators."""
     from fisher_mlip.fused.loading import why_no_operators
 
     start = time.perf_counter()

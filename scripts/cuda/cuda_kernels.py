@@ -9,6 +9,7 @@ from cuda_subjects import artefact_of, box_of
 from device_timing import calls, memory, synchronize
 from separate_parts import guarded
 
+from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.export.kernel import DifferentiatedKernel, ScriptKernel
 from fisher_mlip.model.checkpoint import load_checkpoint, network_in
 
@@ -31,13 +32,15 @@ def kernel_calls(options: Options) -> None:
     guarded(lambda: same_list(options, rebuild()), **here, of="list against the CPU's")
     network = eager_network(options, arguments[1].device)
     ways = {
+        "fused": ScriptKernel(fused_network(options, arguments[1].device)),
         "script": DifferentiatedKernel(module.network),
         "script unoptimized": ScriptKernel(module.network),
         "eager": DifferentiatedKernel(network),
     }
     for of, kernel in ways.items():
         guarded(lambda k=kernel: calls(lambda: k(*arguments)), **here, of=of)
-    guarded(lambda: profiled(lambda: ways["eager"](*arguments)), **here, of="eager, profiled")
+    for of in ("fused", "eager"):
+        guarded(lambda k=ways[of]: profiled(lambda: k(*arguments)), **here, of=f"{of}, profiled")
     network.repulsion = None  # its pairs are counted on the host, which no graph can hold
     guarded(lambda: calls(lambda: ways["eager"](*arguments)), **here, of="eager, no repulsion")
     guarded(lambda: graph_calls(ways["eager"], arguments), **here, of="CUDA graph, no repulsion")
@@ -59,6 +62,15 @@ def eager_network(options: Options, device: torch.device) -> Any:
     """Return the eager float32 network on a device."""
     network = network_in(load_checkpoint(options.work / "plain"), "float32").to(device)
     return network.requires_grad_(False)
+
+
+def fused_network(options: Options, device: torch.device) -> Any:
+    """Return the script of the float32 network over the fused operators, on a device."""
+    assert why_no_operators(build=True) == ""
+    frame = box_of(options, "box")
+    artefact = artefact_of(options, "plain-float32")
+    module = artefact.bind(frame.atomic_numbers, periodic=True, kernel="fused")
+    return module.to(device).network
 
 
 def same_list(options: Options, found: Any) -> dict[str, Any]:

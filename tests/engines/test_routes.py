@@ -119,14 +119,15 @@ def test_forces_are_the_eager_models(
 
 
 @pytest.mark.skipif(not has_gpu(), reason="no GPU that OpenMM and torch both see")
+@pytest.mark.parametrize("kernel", ["torchscript", "fused"])
 @pytest.mark.parametrize("kind", range(4), ids=["open", "triclinic", "unwrapped", "small-box"])
 def test_forces_on_a_gpu_are_the_eager_models(
-    fused: Artefact, checkpoint: Checkpoint, route: Route, kind: int
+    fused: Artefact, checkpoint: Checkpoint, route: Route, kernel: KernelName, kind: int
 ) -> None:
-    """A TorchForce stays there with its TorchScript; a PythonForce's model is on the CPU."""
+    """A TorchForce stays there, by either kernel; a PythonForce's model is on the CPU."""
     frame = frames()[kind]
-    built = make_force(fused, topology_of(frame), route=route, platform="CUDA")
-    assert built.kernel == {"torchforce": "torchscript", "python": "fused"}[route]
+    built = make_force(fused, topology_of(frame), route=route, kernel=kernel, platform="CUDA")
+    assert (built.route, built.kernel) == (route, kernel)
     found = read(context_of(built, frame, "CUDA"))
     expected = eager(checkpoint, fused, frame)
     tolerance = FORCE_TOLERANCE[fused.manifest.dtype]
@@ -353,10 +354,7 @@ def test_a_system_with_a_python_force_is_not_serialized_in_words(artefact: Artef
 
 def test_auto_takes_what_is_there(fused: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_route(fused, "auto", on_gpu=False)[:2] == ("python", "fused")
-    assert choose_route(fused, "auto", on_gpu=True)[:2] == ("torchforce", "torchscript")
     assert choose_route(fused, "python", on_gpu=True)[:2] == ("python", "fused")
-    with pytest.raises(InputError, match="for TorchForce on a GPU, found fused"):
-        choose_route(fused, "torchforce", "fused", on_gpu=True)
     asked = choose_route(fused, "torchforce", "torchscript", on_gpu=False)
     assert asked[:2] == ("torchforce", "torchscript")
     monkeypatch.setattr("fisher_mlip.export.potential.why_not_fused", lambda _: "no compiler")
@@ -367,6 +365,15 @@ def test_auto_takes_what_is_there(fused: Artefact, monkeypatch: pytest.MonkeyPat
         choose_route(fused, "torchforce", on_gpu=False)
     with pytest.raises(InputError, match="expected a route"):
         choose_route(fused, "fast", on_gpu=False)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_what_a_gpu_cannot_run_is_said(fused: Artefact) -> None:
+    route, kernel, why = choose_route(fused, "auto", on_gpu=True)
+    assert (route, kernel) == ("torchforce", "torchscript")
+    assert "do not run on this GPU" in why
+    with pytest.raises(InputError, match="do not run on this GPU"):
+        choose_route(fused, "torchforce", "fused", on_gpu=True)
 
 
 def test_python_torch_force_is_found_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

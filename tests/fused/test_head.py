@@ -10,6 +10,8 @@ from fisher_mlip.fused.packing import FusedError
 from fisher_mlip.model.head import LayerInvariants, LinearHead
 
 N_ATOMS, N_SPECIES = 150, 3
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch sees")
+DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 
@@ -38,12 +40,13 @@ def features(
 
 
 def energies_and_slopes(
-    head: LinearHead, nodes: list[Tensor], weights: Tensor, species: Tensor
+    head: LinearHead, nodes: list[Tensor], weights: Tensor, species: Tensor, device: str = "cpu"
 ) -> list[Tensor]:
-    given = [layer.clone().requires_grad_(True) for layer in nodes]
-    energies = head(given, species)
-    slopes = torch.autograd.grad((weights * energies).sum(), given, materialize_grads=True)
-    return [energies.detach(), *slopes]
+    given = [layer.clone().to(device).requires_grad_(True) for layer in nodes]
+    energies = head.to(device)(given, species.to(device))
+    total = (weights.to(device) * energies).sum()
+    slopes = torch.autograd.grad(total, given, materialize_grads=True)
+    return [each.detach().cpu() for each in (energies, *slopes)]
 
 
 def check_same(found: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
@@ -54,6 +57,7 @@ def check_same(found: list[Tensor], expected: list[Tensor], tolerance: float) ->
         assert worst <= tolerance * max(1.0, float(other.abs().max()))
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("kind", ["per-element", "all-layers", "products"])
 @pytest.mark.parametrize(
@@ -67,7 +71,7 @@ def check_same(found: list[Tensor], expected: list[Tensor], tolerance: float) ->
     ids=str,
 )
 def test_energies_and_slopes_are_the_eager_heads(
-    dtype: torch.dtype, kind: str, model: dict[str, int]
+    device: str, dtype: torch.dtype, kind: str, model: dict[str, int]
 ) -> None:
     for n_layers in (1, 3):
         head = solved_head(dtype, kind, n_layers, **model)
@@ -76,9 +80,9 @@ def test_energies_and_slopes_are_the_eager_heads(
         weights = torch.linspace(0.5, 1.5, N_ATOMS, dtype=torch.float64)
         expected = energies_and_slopes(head, nodes, weights, species)
         fused = FusedHead(head)
-        found = energies_and_slopes(fused, nodes, weights, species)
+        found = energies_and_slopes(fused, nodes, weights, species, device)
         check_same(found, expected, TOLERANCE[dtype])
-        assert torch.equal(fused.invariants(nodes), head.invariants(nodes))
+        assert torch.equal(fused.cpu().invariants(nodes), head.invariants(nodes))
         with pytest.raises(AssertionError):
             check_same(energies_and_slopes(fused, nodes, weights, species.flip(0)), expected, 1e-3)
 

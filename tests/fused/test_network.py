@@ -11,6 +11,8 @@ from fisher_mlip.model.network import EquivariantNetwork, build_network
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 N_ATOMS = 40
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch sees")
+DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 
 
 def network(dtype: torch.dtype, **changes: float) -> EquivariantNetwork:
@@ -34,13 +36,13 @@ def edges(dtype: torch.dtype, cutoff: float = 3.0) -> tuple[Tensor, Tensor, Tens
 
 
 def values_and_slopes(
-    made: EquivariantNetwork, inputs: tuple[Tensor, Tensor, Tensor, Tensor]
+    made: EquivariantNetwork, inputs: tuple[Tensor, Tensor, Tensor, Tensor], device: str = "cpu"
 ) -> tuple[Tensor, Tensor]:
-    species, vectors, senders, receivers = inputs
+    species, vectors, senders, receivers = (each.to(device) for each in inputs)
     vectors = vectors.clone().requires_grad_(True)
-    energies = made(species, vectors, senders, receivers)
+    energies = made.to(device)(species, vectors, senders, receivers)
     (slopes,) = torch.autograd.grad(energies.sum(), vectors)
-    return energies.detach(), slopes.double()
+    return energies.detach().cpu(), slopes.double().cpu()
 
 
 def check_same(found: Tensor, expected: Tensor, tolerance: float) -> None:
@@ -49,6 +51,7 @@ def check_same(found: Tensor, expected: Tensor, tolerance: float) -> None:
     assert worst <= tolerance * max(1.0, float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(
     "changes",
@@ -64,12 +67,12 @@ def check_same(found: Tensor, expected: Tensor, tolerance: float) -> None:
     ids=str,
 )
 def test_energies_and_slopes_are_the_eager_networks(
-    dtype: torch.dtype, changes: dict[str, float]
+    device: str, dtype: torch.dtype, changes: dict[str, float]
 ) -> None:
     eager = network(dtype, **changes)
     inputs = edges(dtype, changes.get("cutoff", 3.0))
     expected = values_and_slopes(eager, inputs)
-    found = values_and_slopes(FusedNetwork(eager), inputs)
+    found = values_and_slopes(FusedNetwork(eager), inputs, device)
     for one, other in zip(found, expected, strict=True):
         check_same(one, other, TOLERANCE[dtype])
         with pytest.raises(AssertionError):

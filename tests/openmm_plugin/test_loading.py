@@ -21,3 +21,18 @@ def test_other_notices_pass(caplog: pytest.LogCaptureFixture) -> None:
     loading.load_openmmtorch()
     logging.getLogger().warning("importing 'simtk.openmm' is deprecated")
     assert "simtk" in caplog.text
+
+
+def test_plugins_that_came_too_early_are_loaded_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    import openmm
+
+    place = "/opt/OpenMM.libs/lib/plugins/libOpenMMTorchCUDA.so"
+    failures = (
+        f"Error loading library {place}: libtorch.so: cannot open shared object file",
+        "Error loading library /opt/plugins/libOther.so: no such file",
+    )
+    loaded: list[str] = []
+    monkeypatch.setattr(openmm.Platform, "getPluginLoadFailures", lambda: failures)
+    monkeypatch.setattr(openmm.Platform, "loadPluginLibrary", loaded.append)
+    loading._load_late_plugins.__wrapped__()
+    assert loaded == [place]

@@ -1,4 +1,5 @@
 // Operators of edges alone: which are near, their harmonics and their lengths.
+#include "device_operators.h"
 #include "harmonics.h"
 #include "operators.h"
 #include "pool.h"
@@ -57,13 +58,19 @@ void geometry_back(int degree, const Tensor &vectors, const Tensor &distances,
   });
 }
 
+Tensor tensor_like(const Tensor &given, at::IntArrayRef sizes)
+{
+  return given.is_cuda() ? at::empty(sizes, given.options()) : kept_tensor(sizes, given.options());
+}
+
 struct EdgeGeometry : torch::autograd::Function<EdgeGeometry> {
   static variable_list forward(AutogradContext *ctx, const Tensor &given, int64_t degree)
   {
     const Tensor vectors = given.contiguous();
-    Tensor values = kept_tensor({vectors.size(0), n_harmonics(int(degree))}, vectors.options());
-    Tensor distances = kept_tensor({vectors.size(0)}, vectors.options());
-    FUSED_BY_TYPE(vectors, geometry<T>(int(degree), vectors, values, distances));
+    Tensor values = tensor_like(vectors, {vectors.size(0), n_harmonics(int(degree))});
+    Tensor distances = tensor_like(vectors, {vectors.size(0)});
+    if (vectors.is_cuda()) device_geometry(int(degree), vectors, values, distances);
+    else FUSED_BY_TYPE(vectors, geometry<T>(int(degree), vectors, values, distances));
     ctx->save_for_backward({vectors, distances});
     ctx->saved_data["degree"] = degree;
     return {values, distances};
@@ -78,8 +85,10 @@ struct EdgeGeometry : torch::autograd::Function<EdgeGeometry> {
         : at::zeros({vectors.size(0), n_harmonics(degree)}, vectors.options());
     const Tensor of_distances =
         slopes[1].defined() ? slopes[1].contiguous() : at::zeros_like(saved[1]);
-    Tensor found = kept_tensor(vectors.sizes(), vectors.options());
-    FUSED_BY_TYPE(vectors, geometry_back<T>(degree, vectors, saved[1], of_values, of_distances, found));
+    Tensor found = tensor_like(vectors, vectors.sizes());
+    if (vectors.is_cuda())
+      device_geometry_back(degree, vectors, saved[1], of_values, of_distances, found);
+    else FUSED_BY_TYPE(vectors, geometry_back<T>(degree, vectors, saved[1], of_values, of_distances, found));
     return {found, Tensor()};
   }
 };
@@ -157,6 +166,7 @@ std::tuple<Tensor, Tensor, Tensor> near_edges(const Tensor &positions, const Ten
                                               const Tensor &receivers, const Tensor &cell_shifts,
                                               const Tensor &box, double cutoff)
 {
+  if (positions.is_cuda()) return device_pairs(positions, senders, receivers, cell_shifts, box);
   auto made = NearEdges::apply(positions, senders, receivers, cell_shifts, box, cutoff);
   return {made[0], made[1], made[2]};
 }

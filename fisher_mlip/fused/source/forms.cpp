@@ -1,4 +1,5 @@
 // The operator of a head: quadratic forms of an atom's features, by element.
+#include "device_operators.h"
 #include "forms.h"
 #include "operators.h"
 #include "pool.h"
@@ -41,7 +42,8 @@ void check_forms(const Tensor &nodes, const Tensor &species, const Tensor &forms
               columns, " columns, found ", nodes.size(1));
   TORCH_CHECK(forms.size(3) % WIDTH<double> == 0 && forms.size(3) >= forms.size(2),
               "expected forms padded with zeros to a multiple of ", WIDTH<double>);
-  if (!species.numel()) return;
+  // A GPU is not waited for.
+  if (!species.numel() || species.is_cuda()) return;
   TORCH_CHECK(species.min().item<int64_t>() >= 0 && species.max().item<int64_t>() < forms.size(0),
               "expected species of ", forms.size(0), " elements");
 }
@@ -50,10 +52,15 @@ struct Forms : torch::autograd::Function<Forms> {
   static Tensor forward(AutogradContext *ctx, const Tensor &features, const Tensor &species,
                         const Tensor &forms, const Tensor &linear)
   {
-    check_forms(features, species, forms);
     const Tensor nodes = features.contiguous();
-    Tensor energies = at::empty({nodes.size(0)}, nodes.options().dtype(at::kDouble));
-    Tensor slopes;
+    check_forms(nodes, species, forms);
+    Tensor energies, slopes;
+    if (nodes.is_cuda()) {
+      std::tie(energies, slopes) = device_forms(nodes, species, forms, linear);
+      ctx->save_for_backward({slopes});
+      return energies;
+    }
+    energies = at::empty({nodes.size(0)}, nodes.options().dtype(at::kDouble));
     FUSED_BY_TYPE(nodes, {
       T *wanted = nullptr;
       if (features.requires_grad()) {

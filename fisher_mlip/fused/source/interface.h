@@ -1,6 +1,8 @@
 // What the operators ask of a layer, whatever its degrees.
 #pragma once
 
+#include "table.h"
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,13 +23,6 @@ template <typename T> struct EdgeValues {
 
 template <typename T> struct EdgeSlopes {
   T *harmonics, *distances;
-};
-
-// Radial functions by knot, n_knots of them up to the cutoff: each (n_blocks, n_paths, 3, WIDTH).
-template <typename T> struct Table {
-  const T *data;
-  int64_t n_knots, knot_size;
-  T cutoff, knots_per_length;
 };
 
 // Flat arrays of maps, and of the same transposed; packing.py says how they are ordered.

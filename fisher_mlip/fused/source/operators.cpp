@@ -1,4 +1,5 @@
 // The operators that torch sees; edges.cpp has those of edges alone, training.cpp those of training.
+#include "device_operators.h"
 #include "interface.h"
 #include "lanes.h"
 #include "operators.h"
@@ -46,6 +47,7 @@ void sort_by(const int32_t *ends, int64_t n_edges, int64_t n_atoms, int32_t *ord
 // Senders and receivers as 32-bit numbers; edges by receiver, where each receiver's begin; by sender.
 std::vector<Tensor> edge_order(const Tensor &senders, const Tensor &receivers, int64_t n_atoms)
 {
+  if (senders.is_cuda()) return device_edge_order(senders, receivers, n_atoms);
   const int64_t n_edges = senders.size(0);
   const auto whole = at::TensorOptions(at::kInt);
   std::vector<Tensor> made{senders.to(at::kInt).contiguous(),
@@ -103,9 +105,14 @@ struct Interaction : torch::autograd::Function<Interaction> {
     const Tensor nodes = features.contiguous();
     const Shape shape(sizes);
     const int64_t n_atoms = nodes.size(0);
-    const Given given{harmonics, distances, table, maps, transposed, order};
-    Tensor sent, mixed, out;
-    FUSED_BY_TYPE(nodes, {
+    Tensor sent, mixed, gated, out;
+    if (nodes.is_cuda()) {
+      DeviceTrace trace;
+      out = device_interaction({harmonics, distances, table, maps, transposed, order, shape, cutoff},
+                               nodes, trace);
+      sent = trace.sent, mixed = trace.scalars, gated = trace.gated;
+    } else FUSED_BY_TYPE(nodes, {
+      const Given given{harmonics, distances, table, maps, transposed, order};
       const auto layer = layer_of<T>(shape, cutoff, given);
       sent = kept_tensor({n_atoms, layer->sent_size()}, nodes.options());
       mixed = kept_tensor({shape.n_made, layer->mixed_size()}, nodes.options());
@@ -114,7 +121,7 @@ struct Interaction : torch::autograd::Function<Interaction> {
       layer->receive(nodes.data_ptr<T>(), sent.data_ptr<T>(), mixed.data_ptr<T>(),
                      out.data_ptr<T>());
     });
-    variable_list saved{sent, mixed, harmonics, distances, table, maps, transposed};
+    variable_list saved{sent, mixed, gated, harmonics, distances, table, maps, transposed};
     saved.insert(saved.end(), order.begin(), order.end());
     ctx->save_for_backward(saved);
     ctx->saved_data["sizes"] = sizes;
@@ -130,12 +137,18 @@ struct Interaction : torch::autograd::Function<Interaction> {
     const double cutoff = ctx->saved_data["cutoff"].toDouble();
     const bool of_nodes = ctx->saved_data["of_nodes"].toBool();
     const Tensor &sent = saved[0], &mixed = saved[1];
-    const Given given{saved[2], saved[3], saved[4], saved[5], saved[6],
-                      {saved.begin() + 7, saved.end()}};
-    const Tensor of_out = slopes[0].contiguous();
+    const Tensor of_out = slopes[0].contiguous(), none;
+    const std::vector<Tensor> order(saved.begin() + 8, saved.end());
+    if (sent.is_cuda()) {
+      const auto made = device_interaction_back(
+          {saved[3], saved[4], saved[5], saved[6], saved[7], order, shape, cutoff},
+          {sent, mixed, saved[2]}, of_out, of_nodes);
+      return {made[0], made[1], made[2], none, none, none, none, none, none};
+    }
+    const Given given{saved[3], saved[4], saved[5], saved[6], saved[7], order};
     const int64_t n_atoms = sent.size(0);
-    Tensor of_harmonics = kept_tensor(saved[2].sizes(), saved[2].options()).zero_();
-    Tensor of_distances = kept_tensor(saved[3].sizes(), saved[3].options()).zero_();
+    Tensor of_harmonics = kept_tensor(saved[3].sizes(), saved[3].options()).zero_();
+    Tensor of_distances = kept_tensor(saved[4].sizes(), saved[4].options()).zero_();
     Tensor of_features;
     FUSED_BY_TYPE(sent, {
       const auto layer = layer_of<T>(shape, cutoff, given);
@@ -152,7 +165,6 @@ struct Interaction : torch::autograd::Function<Interaction> {
       layer->send_back(n_atoms, sent.data_ptr<T>(), summed.data_ptr<T>(), own_data, node_data,
                        edge_slopes);
     });
-    const Tensor none;
     return {of_features, of_harmonics, of_distances, none, none, none, none, none, none};
   }
 };
@@ -187,6 +199,10 @@ void define_operators(torch::Library &library)
   library.def(
       "quadratic_forms(Tensor nodes, Tensor species, Tensor forms, Tensor linear) -> Tensor",
       quadratic_forms);
+  library.def(
+      "core_energies(Tensor vectors, Tensor species, Tensor senders, Tensor receivers, Tensor "
+      "tables, float reach, float inner) -> Tensor",
+      core_energies);
   library.def(
       "interaction_dual(Tensor nodes, Tensor harmonics, Tensor turns, Tensor speeds, Tensor[] "
       "order, Tensor rows, Tensor maps, Tensor transposed, int[] sizes) -> Tensor",

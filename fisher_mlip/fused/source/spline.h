@@ -1,8 +1,8 @@
 // Radial functions from a table: quintic Hermite interpolation, twice differentiable.
 #pragma once
 
-#include "interface.h"
 #include "lanes.h"
+#include "table.h"
 
 namespace fused {
 

@@ -1,0 +1,30 @@
+// Kernels on a GPU: compiled when they are first needed, by the NVRTC that torch brings.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace fused {
+
+// A source and what is defined in it.
+struct Unit {
+  const char *source;
+  std::string options;    // "-DNAME=VALUE ...", each after a space
+};
+
+// Runs a kernel of a unit on a tensor's device, in torch's current stream, by at least n_threads in
+// blocks of 128, and that n_rows times.
+void launch(const at::Tensor &on, const Unit &unit, const char *kernel, int64_t n_threads,
+            const std::vector<const void *> &arguments, int64_t n_rows = 1);
+
+inline const char *number_option(const at::Tensor &numbers)
+{
+  TORCH_CHECK(numbers.scalar_type() == at::kFloat || numbers.scalar_type() == at::kDouble,
+              "expected float32 or float64, found ", numbers.scalar_type());
+  return numbers.scalar_type() == at::kFloat ? " -DNUMBER=float" : " -DNUMBER=double";
+}
+
+}    // namespace fused
