@@ -119,13 +119,10 @@ def rows_of(
     if offsets is None:
         offsets = np.stack([fitted_offsets(training.energies, theta) for theta in thetas])
     whole = np.concatenate([thetas, offsets], axis=1)
-    errors = [
-        training.forces.rms_of(thetas),
-        held_out.forces.rms_of(thetas),
-        training.energies.rms_of(whole),
-        held_out.energies.rms_of(whole),
-    ]
-    holes, heights = [[] for _ in tried], np.full(len(tried), np.nan)
+    forces, judged_forces = (sums.forces.rms_of(thetas) for sums in (training, held_out))
+    energies, judged_energies = (sums.energies.rms_of(whole) for sums in (training, held_out))
+    holes: list[list[str]] = [[] for _ in tried]
+    heights = np.full(len(tried), np.nan)
     if ways is not None:
         barriers = ways.barriers(thetas)
         holes, heights = [ways.names(each) for each in barriers], effective_barriers(barriers)
@@ -136,7 +133,10 @@ def rows_of(
             how.scan_weight,
             thetas[k],
             offsets[k],
-            *(float(error[k]) for error in errors),
+            float(forces[k]),
+            float(judged_forces[k]),
+            float(energies[k]),
+            float(judged_energies[k]),
             how.effective_degrees_of_freedom,
             holes[k],
             float(heights[k]),

@@ -62,8 +62,8 @@ class ScanEnergies:
 
     def names(self, barriers: FloatArray) -> list[str]:
         """Return the scans with a barrier (n_scans,) before a hole, as "kind name"."""
-        places = np.flatnonzero(np.isfinite(barriers))
-        return [f"{self.scans[k].kind} {self.scans[k].name}" for k in places]
+        pairs = zip(self.scans, np.isfinite(barriers), strict=True)
+        return [f"{scan.kind} {scan.name}" for scan, is_hole in pairs if is_hole]
 
     def holes(self, theta: FloatArray | None = None) -> list[str]:
         """Return the scans along which the energy comes down again, as "kind name"."""

@@ -57,7 +57,6 @@ def barriers(energies: FloatArray) -> FloatArray:
     above = energies - energies[..., :1]
     climbed = np.maximum.accumulate(above, axis=-1)[..., :-1]
     fallen = (climbed - above[..., 1:] > DROP) & (climbed < ENOUGH)
-    first = np.argmax(fallen, axis=-1)[..., None]
-    before = np.take_along_axis(climbed, first, axis=-1)[..., 0]
-    found = np.where(fallen.any(axis=-1), before, np.inf)
+    # What has been climbed never comes down: its least is that of the first fall.
+    found = np.min(np.where(fallen, climbed, np.inf), axis=-1, initial=np.inf)
     return np.where(np.isfinite(energies).all(axis=-1), found, 0.0)
