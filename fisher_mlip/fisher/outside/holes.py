@@ -9,11 +9,13 @@ import torch
 from scipy.special import logsumexp
 
 from fisher_mlip.data.frames import FloatArray, Frames
+from fisher_mlip.fisher.fused_layers import fused_layers
+from fisher_mlip.fisher.jacobian import feature_totals, linearized
 from fisher_mlip.fisher.outside.courses import Courses
 from fisher_mlip.fisher.outside.scan import ENOUGH, Scan
 from fisher_mlip.model.graph import graph_of_frames
 from fisher_mlip.model.network import EquivariantNetwork
-from fisher_mlip.model.potential import network_inputs, sum_by_frame
+from fisher_mlip.model.potential import sum_by_frame
 from fisher_mlip.units import BOLTZMANN_EV_PER_K
 
 ATOMS_PER_BATCH = 900
@@ -99,11 +101,14 @@ def scan_energies(
     frames = Frames(tuple(frame for scan in scans for frame in scan.points))
     if len(frames) == 0:
         return ScanEnergies(scans, np.zeros(0), np.zeros((0, 0)))
-    base, features = [], []
+    base, features, layers = [], [], fused_layers(network)
     for batch in frames.batches(ATOMS_PER_BATCH):
         graph = graph_of_frames(batch, elements, network.cutoff).to(network.energy_scale.device)
-        inputs = network_inputs(network, graph, graph.positions, graph.cells)
-        base.append(sum_by_frame(network(*inputs), graph).cpu().numpy())
-        rows = network.last_layer_features(*inputs).double()
-        features.append(sum_by_frame(rows, graph).cpu().numpy())
+        at = linearized(network, graph, layers)
+        energies = network.read_out(at.nodes, graph.species)
+        if network.repulsion is not None:
+            ends = graph.senders, graph.receivers
+            energies = energies + network.repulsion(graph.species, at.vectors, *ends)
+        base.append(sum_by_frame(energies, graph).cpu().numpy())
+        features.append((network.energy_scale.double() * feature_totals(at)).cpu().numpy())
     return ScanEnergies(scans, np.concatenate(base), np.concatenate(features))
