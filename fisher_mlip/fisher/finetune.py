@@ -36,8 +36,10 @@ from fisher_mlip.fisher.pressure import PressureErrors, pressure_errors
 from fisher_mlip.fisher.selection import (
     Candidate,
     Row,
+    Tried,
     candidate,
     choose,
+    rows_of,
 )
 from fisher_mlip.fisher.solution import Options, Solution
 from fisher_mlip.fisher.solve import LabelWeights, fitted_offsets
@@ -227,10 +229,11 @@ def kinds_within(kinds: Sequence[HeadKind], largest: HeadKind) -> list[HeadKind]
 
 def _base_row(training: NormalEquations, held_out: NormalEquations, along: ScanEnergies) -> Row:
     """Return the pretrained model as it is, its energies too."""
-    theta = np.zeros(training.n_features)
+    theta = np.zeros((1, training.n_features))
     ways = along if along.scans else None
-    still = np.zeros(len(training.energies.moment) - len(theta))
-    return Row.of(HeadConfig(), 0.0, 0.0, theta, training, held_out, ways, 0.0, still)
+    still = np.zeros((1, len(training.energies.moment) - training.n_features))
+    tried = [Tried(0.0, 0.0, 0.0)]
+    return rows_of(HeadConfig(), tried, theta, training, held_out, ways, still)[0]
 
 
 def _with_head(

@@ -59,15 +59,15 @@ def invariant_slopes(
     start = 0
     for degree in range(block.max_degree + 1):
         width = 2 * degree + 1
-        value = nodes[:, start : start + n * width].reshape(-1, n, width)
+        value = nodes[:, start : start + n * width].reshape(-1, n, width).transpose(1, 2)
         slope = tangents[:, :, start : start + n * width]
-        slope = slope.reshape(*slope.shape[:2], n, width)
+        slope = slope.reshape(*slope.shape[:2], n, width).permute(0, 3, 1, 2).contiguous()
         start += n * width
         if degree > 0:
-            singles.append(2.0 * (value[:, None] * slope).sum(dim=3))
+            singles.append(2.0 * (value[:, :, None] * slope).sum(dim=1))
         if block.product_channels > 0:
-            mixing = block.mixing[degree]
-            products.append(_product_slopes(block, mixing @ value, mixing @ slope, groups))
+            mixing = block.mixing[degree].t()
+            products.append(_product_slopes(block, value @ mixing, slope @ mixing, groups))
     return torch.cat([groups.sums(torch.cat(singles, dim=2)), *products], dim=2)
 
 
@@ -76,14 +76,14 @@ def _product_slopes(block: LayerInvariants, value: Tensor, slope: Tensor, groups
 
     Args:
         block: the invariants.
-        value: (n_pairs, q, 2 l + 1).
-        slope: (n_pairs, n_directions, q, 2 l + 1).
+        value: (n_pairs, 2 l + 1, q).
+        slope: (n_pairs, 2 l + 1, n_directions, q).
         groups: which pairs are summed.
     """
-    _, n_directions, q, _ = slope.shape
-    left = groups.padded(slope.permute(0, 3, 1, 2).flatten(2)).flatten(1, 2)
-    right = groups.padded(value.transpose(1, 2)).flatten(1, 2)
-    crossed = (left.transpose(1, 2) @ right).reshape(-1, n_directions, q, q)
+    _, _, n_directions, q = slope.shape
+    left = groups.padded(slope.flatten(2)).flatten(1, 2)
+    right = groups.padded(value).flatten(1, 2)
+    crossed = (left.transpose(1, 2) @ right).reshape(-1, n_directions, q * q)
     first, second = block.first, block.second
-    made: Tensor = crossed[:, :, first, second] + crossed[:, :, second, first]
+    made: Tensor = crossed[:, :, first * q + second] + crossed[:, :, second * q + first]
     return made

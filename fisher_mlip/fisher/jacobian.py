@@ -1,7 +1,8 @@
 """Jacobians of the summed last-layer features by positions and by strain."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from fisher_mlip.fisher.dependence import (
     next_pairs,
     strain_seeds,
 )
+from fisher_mlip.fisher.fused_layers import FusedLayers, FusedLinearization
 from fisher_mlip.fisher.invariant_slopes import Groups, invariant_slopes
 from fisher_mlip.fisher.tangents import Linearization
 from fisher_mlip.model.graph import Graph
@@ -22,9 +24,12 @@ from fisher_mlip.model.interaction import Interaction
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.model.potential import network_inputs, sum_by_frame
 
-PAIRS_AT_ONCE = 1200
+# What the fused operators take for a message, both value and tangent, is so much less.
+FUSED_GAIN = 3.0
 # A reverse pass costs about this many times the forward evaluation it differentiates.
 REVERSE_COST = 2.5
+
+Linearized: TypeAlias = Linearization | FusedLinearization
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,40 +48,66 @@ class Jacobian:
 
 
 def feature_jacobian(
-    network: EquivariantNetwork, graph: Graph, *, strain: bool = False
+    network: EquivariantNetwork,
+    graph: Graph,
+    *,
+    strain: bool = False,
+    layers: FusedLayers | None = None,
 ) -> Jacobian:
-    """Return the Jacobian of the features that are solved for, by the cheaper of two ways.
+    """Return the Jacobian of the features that are solved for, by the cheapest way.
 
-    Forward: a tangent per coordinate, only where it is not zero (see `tangents`). Reverse: a pass
-    per feature. Frames do not interact, so the sum over all frames has the Jacobian of each frame
-    in the rows of its own atoms.
+    Forward: a tangent per coordinate, only where it is not zero (see `tangents`), or over the fused
+    operators for whole frames. Reverse: a pass per feature. Frames do not interact, so the sum over
+    all frames has the Jacobian of each frame in the rows of its own atoms.
 
     Args:
         network: the model; only its features matter.
         graph: one or more frames.
         strain: also the derivatives by strain.
+        layers: the network's, None to go without.
     """
     if reverse_is_cheaper(network, graph):
         return reverse_jacobian(network, graph, strain=strain)
-    return forward_jacobian(network, graph, strain=strain)
+    if layers is not None and not whole_frames_are_cheaper(network, graph):
+        layers = None
+    return forward_jacobian(network, graph, strain=strain, layers=layers)
 
 
 def reverse_is_cheaper(network: EquivariantNetwork, graph: Graph) -> bool:
     """Compare the multiplications of both ways, from the counts of edges and of dependences."""
-    layers = [layer for layer in network.layers if isinstance(layer, Interaction)]
-    work = [float(layer.product.couplings.shape[1]) for layer in layers]
+    work = _work(network)
     reverse = REVERSE_COST * feature_count(network) * len(graph.senders) * sum(work)
-    seeds = displacement_seeds(graph, torch.float32)
-    outgoing = OutgoingEdges(graph)
-    pairs = first_pairs(seeds, graph.receivers, graph.n_atoms)
     forward = 6.0 * len(graph.senders) * sum(work)
-    for cost in work[1:]:
-        triples = outgoing.of(pairs)
-        forward += 3.0 * len(triples[0]) * cost
+    for cost, n_sent in zip(work[1:], _sent_messages(graph), strict=False):
+        forward += 3.0 * n_sent * cost
         if forward > reverse:
             return True
-        pairs = next_pairs(pairs, *triples, graph.receivers)
     return False
+
+
+def whole_frames_are_cheaper(network: EquivariantNetwork, graph: Graph) -> bool:
+    """Compare messages over the fused operators, of whole frames, with those not zero alone."""
+    work = _work(network)
+    n_whole = int(graph.atoms_per_frame()[graph.frame_index[graph.receivers]].sum())
+    pairs = zip(work[1:], _sent_messages(graph), strict=False)
+    return n_whole * sum(work) < FUSED_GAIN * sum(cost * n_sent for cost, n_sent in pairs)
+
+
+def _work(network: EquivariantNetwork) -> list[float]:
+    """Return the multiplications of each layer for one message."""
+    layers = [layer for layer in network.layers if isinstance(layer, Interaction)]
+    return [float(layer.product.couplings.shape[1]) for layer in layers]
+
+
+def _sent_messages(graph: Graph) -> Iterator[int]:
+    """Yield the number of tangents' messages in each layer but the first, per direction."""
+    outgoing = OutgoingEdges(graph)
+    seeds = displacement_seeds(graph, torch.float32)
+    pairs = first_pairs(seeds, graph.receivers, graph.n_atoms)
+    while True:
+        triples = outgoing.of(pairs)
+        yield len(triples[0])
+        pairs = next_pairs(pairs, *triples, graph.receivers)
 
 
 def reverse_jacobian(
@@ -116,18 +147,28 @@ def _voigt(derivative: Tensor) -> Tensor:
 
 @torch.no_grad()
 def forward_jacobian(
-    network: EquivariantNetwork, graph: Graph, *, strain: bool = False
+    network: EquivariantNetwork,
+    graph: Graph,
+    *,
+    strain: bool = False,
+    layers: FusedLayers | None = None,
 ) -> Jacobian:
     """Return the Jacobian by forward mode, some hundred dependent pairs at a time."""
-    at = Linearization(network, graph)
-    scale = network.energy_scale.double()
-    totals = scale * _feature_totals(at)
+    at, scale = linearized(network, graph, layers), network.energy_scale.double()
+    totals = scale * feature_totals(at)
     seeds = displacement_seeds(graph, at.vectors.dtype)
     displacement = _by_sources(at, seeds, graph.n_atoms)
     strained = None
     if strain:
         strained = scale * _by_sources(at, strain_seeds(graph, at.vectors), graph.n_frames)
     return Jacobian(totals, scale * displacement, strained)
+
+
+def linearized(network: EquivariantNetwork, graph: Graph, layers: FusedLayers | None) -> Linearized:
+    """Return the network at a point, over its fused layers where there are any and edges too."""
+    if layers is None or len(graph.senders) == 0:
+        return Linearization(network, graph)
+    return FusedLinearization(layers, graph)
 
 
 def feature_count(network: EquivariantNetwork) -> int:
@@ -143,7 +184,8 @@ def _head_blocks(head: LinearHead) -> list[tuple[int, LayerInvariants]]:
     return [*enumerate(blocks[:-1]), (-1, blocks[-1])]
 
 
-def _feature_totals(at: Linearization) -> Tensor:
+def feature_totals(at: Linearized) -> Tensor:
+    """Return the features summed over each frame, (n_frames, D), float64, in the network's unit."""
     head, graph = at.network.head, at.graph
     if head is None:
         return sum_by_frame(at.nodes[-1].double(), graph)
@@ -153,7 +195,7 @@ def _feature_totals(at: Linearization) -> Tensor:
     return totals.index_add_(0, cell, invariants).reshape(graph.n_frames, -1)
 
 
-def _by_sources(at: Linearization, seeds: Seeds, n_sources: int) -> Tensor:
+def _by_sources(at: Linearized, seeds: Seeds, n_sources: int) -> Tensor:
     """Return (n_sources, n_directions, D), float64, in chunks of sources that bound the memory."""
     shape = (n_sources, seeds.n_directions, feature_count(at.network))
     result = torch.zeros(shape, dtype=torch.float64, device=at.vectors.device)
@@ -164,7 +206,7 @@ def _by_sources(at: Linearization, seeds: Seeds, n_sources: int) -> Tensor:
     return result
 
 
-def _slopes(at: Linearization, seeds: Seeds, low: int, high: int) -> Tensor:
+def _slopes(at: Linearized, seeds: Seeds, low: int, high: int) -> Tensor:
     """Return (high - low, n_directions, D) of the sources from low to high."""
     head = at.network.head
     tangents = at.tangents(seeds)
@@ -182,13 +224,10 @@ def _slopes(at: Linearization, seeds: Seeds, low: int, high: int) -> Tensor:
     return torch.cat(parts, dim=3).transpose(1, 2).flatten(2)
 
 
-def _chunks(at: Linearization, seeds: Seeds, n_sources: int) -> list[tuple[int, int]]:
+def _chunks(at: Linearized, seeds: Seeds, n_sources: int) -> list[tuple[int, int]]:
     """Return ranges of sources that some thousand (source, atom) pairs depend on."""
-    pairs = first_pairs(seeds, at.graph.receivers, at.graph.n_atoms)
-    for _ in at.layers[1:]:
-        pairs = next_pairs(pairs, *at.outgoing.of(pairs), at.graph.receivers)
-    reach = torch.bincount(pairs.source, minlength=n_sources)
-    limit = 3 * PAIRS_AT_ONCE // seeds.n_directions
+    reach = at.reach(seeds, n_sources)
+    limit = at.rows_at_once // seeds.n_directions
     ranges, low, used = [], 0, 0
     for source, count in enumerate(reach.tolist()):
         if used + count > limit and used > 0:

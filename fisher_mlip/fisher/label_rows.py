@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.errors import InputError
+from fisher_mlip.fisher.fused_layers import FusedLayers
 from fisher_mlip.fisher.jacobian import Jacobian, feature_jacobian
 from fisher_mlip.model.graph import Graph, graph_of_frames
 from fisher_mlip.model.network import EquivariantNetwork
@@ -55,8 +56,17 @@ class LabelRows:
         weights: FloatArray,
         *,
         virials: bool,
+        layers: FusedLayers | None = None,
     ) -> "LabelRows":
         """Differentiate the features of a batch of frames and compare the model with its labels.
+
+        Args:
+            network: the model.
+            frames: with forces.
+            elements: the model's atomic numbers.
+            weights: (n_frames,).
+            virials: also of frames with a stress.
+            layers: the network's, for `feature_jacobian`.
 
         Raises:
             InputError: a frame without forces, or with NaN.
@@ -66,7 +76,7 @@ class LabelRows:
         graph = graph_of_frames(frames, elements, network.cutoff).to(network.energy_scale.device)
         known = np.array([_has_virial(frame) for frame in frames])
         strain = virials and bool(known.any())
-        jacobian = feature_jacobian(network, graph, strain=strain)
+        jacobian = feature_jacobian(network, graph, strain=strain, layers=layers)
         model = evaluate(network, graph, stress=strain)
         weight = torch.from_numpy(np.ascontiguousarray(weights)).to(graph.positions.device)
         return LabelRows(

@@ -7,6 +7,7 @@ import numpy as np
 
 from fisher_mlip.data.frames import FloatArray, Frames
 from fisher_mlip.errors import InputError
+from fisher_mlip.fisher.fused_layers import fused_layers
 from fisher_mlip.fisher.jacobian import feature_count
 from fisher_mlip.fisher.label_rows import LabelRows
 from fisher_mlip.fisher.sums import RunningSums, Sums
@@ -87,8 +88,10 @@ def accumulate(
     if not (weight >= 0.0).all():
         raise InputError("expected weights of zero or more for the frames, found others")
 
+    layers = fused_layers(network)
+
     def rows(batch: tuple[Frames, FloatArray]) -> LabelRows:
-        return LabelRows.of(network, batch[0], elements, batch[1], virials=virials)
+        return LabelRows.of(network, batch[0], elements, batch[1], virials=virials, layers=layers)
 
     batches = _with_weights(frames.batches(ATOMS_PER_BATCH), weight)
     n_features = feature_count(network)

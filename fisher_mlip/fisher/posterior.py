@@ -66,6 +66,7 @@ def posterior(
     kept = slice(len(spectrum.values) - spectrum.rank, None)
     damped = np.sqrt(spectrum.values[kept] + max(ridge, SMALLEST_RIDGE))
     factor = spectrum.vectors[:, kept] / spectrum.scale[:, None] / damped
-    predicted = float(np.sum((held_out.gram @ factor) * factor)) / held_out.weight
+    # numpy sees that both factors are one array and computes half of the products.
+    predicted = float(np.sum(held_out.gram * (factor @ factor.T))) / held_out.weight
     scale = held_out.rms(theta) ** 2 / predicted
     return Posterior(factor * np.sqrt(scale), scale)

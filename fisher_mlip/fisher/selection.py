@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from fisher_mlip.config import HeadConfig
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.fisher.nesting import Nested
 from fisher_mlip.fisher.normal_equations import NormalEquations
-from fisher_mlip.fisher.outside.holes import RisingSolve, ScanEnergies
+from fisher_mlip.fisher.outside.holes import ScanEnergies, effective_barriers
+from fisher_mlip.fisher.outside.rising import RisingSolve
 from fisher_mlip.fisher.solve import (
     LabelWeights,
     LinearSystem,
@@ -64,37 +66,6 @@ class Row:
     holes: list[str]
     barrier: float
 
-    @staticmethod
-    def of(
-        head: HeadConfig,
-        ridge: float,
-        scan_weight: float,
-        theta: FloatArray,
-        training: NormalEquations,
-        held_out: NormalEquations,
-        ways: ScanEnergies | None,
-        degrees_of_freedom: float,
-        offsets: FloatArray | None = None,
-    ) -> "Row":
-        """Return a theta with its errors and its holes; offsets are fitted where none are given."""
-        if offsets is None:
-            offsets = fitted_offsets(training.energies, theta)
-        whole = np.concatenate([theta, offsets])
-        return Row(
-            head,
-            ridge,
-            scan_weight,
-            theta,
-            offsets,
-            training.forces.rms(theta),
-            held_out.forces.rms(theta),
-            training.energies.rms(whole),
-            held_out.energies.rms(whole),
-            degrees_of_freedom,
-            ways.holes(theta) if ways is not None else [],
-            ways.effective_barrier(theta) if ways is not None else float("nan"),
-        )
-
     def numbers(self) -> dict[str, object]:
         """Return what goes into summaries; None for what is not known."""
         numbers: dict[str, object] = {
@@ -115,6 +86,63 @@ class Row:
 
 def _unknown(value: object) -> bool:
     return isinstance(value, float) and math.isnan(value)
+
+
+class Tried(NamedTuple):
+    """How a theta was found; as `Row` has it."""
+
+    ridge: float
+    scan_weight: float
+    effective_degrees_of_freedom: float
+
+
+def rows_of(
+    head: HeadConfig,
+    tried: Sequence[Tried],
+    thetas: FloatArray,
+    training: NormalEquations,
+    held_out: NormalEquations,
+    ways: ScanEnergies | None,
+    offsets: FloatArray | None = None,
+) -> list[Row]:
+    """Return thetas (n, D) with their errors and their holes, each matrix being read once.
+
+    Args:
+        head: that they belong to.
+        tried: n of them.
+        thetas: (n, D).
+        training: sums of the frames they were solved from.
+        held_out: sums of the frames that judge.
+        ways: energies on scans, None to look at none.
+        offsets: (n, n_elements), fitted where none are given.
+    """
+    if offsets is None:
+        offsets = np.stack([fitted_offsets(training.energies, theta) for theta in thetas])
+    whole = np.concatenate([thetas, offsets], axis=1)
+    forces, judged_forces = (sums.forces.rms_of(thetas) for sums in (training, held_out))
+    energies, judged_energies = (sums.energies.rms_of(whole) for sums in (training, held_out))
+    holes: list[list[str]] = [[] for _ in tried]
+    heights = np.full(len(tried), np.nan)
+    if ways is not None:
+        barriers = ways.barriers(thetas)
+        holes, heights = [ways.names(each) for each in barriers], effective_barriers(barriers)
+    return [
+        Row(
+            head,
+            how.ridge,
+            how.scan_weight,
+            thetas[k],
+            offsets[k],
+            float(forces[k]),
+            float(judged_forces[k]),
+            float(energies[k]),
+            float(judged_energies[k]),
+            how.effective_degrees_of_freedom,
+            holes[k],
+            float(heights[k]),
+        )
+        for k, how in enumerate(tried)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,18 +181,21 @@ def candidate(
     system = linear_system(own, weights)
     spectrum = diagonalize(system)
 
-    def row(theta: FloatArray, ridge: float, scan_weight: float) -> Row:
-        degrees = spectrum.effective_degrees_of_freedom(ridge)
-        return Row.of(head.config, ridge, scan_weight, theta, own, judge, ways, degrees)
+    def rows_for(found: dict[tuple[float, float], FloatArray]) -> list[Row]:
+        tried = [
+            Tried(ridge, weight, spectrum.effective_degrees_of_freedom(ridge))
+            for ridge, weight in found
+        ]
+        return rows_of(head.config, tried, np.stack([*found.values()]), own, judge, ways)
 
-    rows = [row(solve(system, spectrum, ridge), ridge, 0.0) for ridge in sorted(ridges)]
-    if ways is not None:
-        rising = RisingSolve(system, spectrum, ways)
+    rows = rows_for({(ridge, 0.0): solve(system, spectrum, ridge) for ridge in sorted(ridges)})
+    heavy = [weight for weight in scan_weights if weight > 0.0]
+    if ways is not None and heavy:
         best = min(found.held_out_force_rmse for found in rows)
         near = [r.ridge for r in rows if r.held_out_force_rmse < NEAR * best]
-        for weight in scan_weights:
-            if weight > 0.0:
-                rows += [row(rising.theta(ridge, weight), ridge, weight) for ridge in near]
+        rising = RisingSolve(system, spectrum, ways)
+        solved = {ridge: rising.thetas(ridge, heavy) for ridge in near}
+        rows += rows_for({(r, w): solved[r][k] for k, w in enumerate(heavy) for r in near})
     return Candidate(head, system, spectrum, rows)
 
 

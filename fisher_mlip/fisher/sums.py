@@ -54,12 +54,17 @@ class Sums:
 
     def rms(self, theta: FloatArray | None = None) -> float:
         """Return the weighted root mean square of r + a . theta; of r where theta is None."""
-        if self.weight == 0.0:
-            return math.nan
-        square = self.square
         if theta is not None:
-            square += float(theta @ self.gram @ theta - 2.0 * theta @ self.moment)
-        return math.sqrt(max(square, 0.0) / self.weight)
+            return float(self.rms_of(theta[None])[0])
+        return math.nan if self.weight == 0.0 else math.sqrt(max(self.square, 0.0) / self.weight)
+
+    def rms_of(self, thetas: FloatArray) -> FloatArray:
+        """Return (n,), the weighted root mean squares of r + a . theta for thetas (n, D)."""
+        if self.weight == 0.0:
+            return np.full(len(thetas), math.nan)
+        quadratic = ((thetas @ self.gram) * thetas).sum(axis=1)
+        square = self.square + quadratic - 2.0 * (thetas @ self.moment)
+        return np.asarray(np.sqrt(np.maximum(square, 0.0) / self.weight))
 
 
 class RunningSums:

@@ -29,6 +29,8 @@ from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.model.radial import bessel_basis, smooth_envelope
 
 TRIPLES_AT_ONCE = 1500
+# Of pairs in each direction.
+ROWS_AT_ONCE = 3600
 # torch has one level of forward mode for all threads.
 ONE_LEVEL = threading.Lock()
 
@@ -99,6 +101,17 @@ class Linearization:
         cutoff = self.network.cutoff
         envelope = smooth_envelope(distances, cutoff)[:, None]
         return torch.cat([envelope, bessel_basis(distances, cutoff, self.network.n_basis)], dim=1)
+
+    @property
+    def rows_at_once(self) -> int:
+        return ROWS_AT_ONCE
+
+    def reach(self, seeds: Seeds, n_sources: int) -> Tensor:
+        """Return (n_sources,), the number of atoms that depend on each source in the end."""
+        pairs = first_pairs(seeds, self.graph.receivers, self.graph.n_atoms)
+        for _ in self.layers[1:]:
+            pairs = next_pairs(pairs, *self.outgoing.of(pairs), self.graph.receivers)
+        return torch.bincount(pairs.source, minlength=n_sources)
 
     def tangents(self, seeds: Seeds) -> list[tuple[Pairs, Tensor]]:
         """Return, for each of `nodes`, the pairs and their tangents (n_pairs, n_directions, F)."""

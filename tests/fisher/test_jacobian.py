@@ -7,16 +7,21 @@ import numpy as np
 import pytest
 import torch
 
+from fisher_mlip.building import BuildError, find_compiler
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
+from fisher_mlip.fisher import fused_layers as fused_module
 from fisher_mlip.fisher import jacobian as module
 from fisher_mlip.fisher import tangents
+from fisher_mlip.fisher.fused_layers import FusedLayers, fused_layers
 from fisher_mlip.fisher.jacobian import (
     Jacobian,
     feature_jacobian,
     forward_jacobian,
     reverse_is_cheaper,
     reverse_jacobian,
+    whole_frames_are_cheaper,
 )
+from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.model import Checkpoint, build_graph, evaluate, graph_of_frames
 from fisher_mlip.model.graph import Graph, join_graphs
 from fisher_mlip.model.network import EquivariantNetwork
@@ -55,6 +60,24 @@ CASES = {
     "joined-crystals": [CRYSTAL, replace(CRYSTAL, positions=1.05 * CRYSTAL.positions), WATER],
     "chain": [chain()],
 }
+
+
+@pytest.fixture(scope="module")
+def operators() -> None:
+    """Compile the fused operators if need be; skip where nothing can."""
+    try:
+        find_compiler()
+    except BuildError as failure:
+        pytest.skip(str(failure))
+    assert why_no_operators(build=True) == ""
+    # Asked for without compiling before there were any, the answer was kept.
+    why_no_operators.cache_clear()
+
+
+def fused_jacobian(network: EquivariantNetwork, graph: Graph) -> Jacobian:
+    layers = fused_layers(network)
+    assert layers is not None
+    return forward_jacobian(network, graph, strain=True, layers=layers)
 
 
 def joined(case: str) -> Graph:
@@ -131,6 +154,56 @@ def test_forward_is_reverse(random_checkpoint: MakeCheckpoint, case: str, kind: 
     assert forward.displacement.dtype == torch.float64
 
 
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_fused_is_reverse(random_checkpoint: MakeCheckpoint, case: str, kind: str) -> None:
+    network = random_checkpoint(kind, max_degree=2).network
+    graph = joined(case)
+    assert_equal(fused_jacobian(network, graph), reverse_jacobian(network, graph, strain=True))
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize(("degree", "layers"), [(0, 2), (1, 1), (3, 3)])
+def test_fused_at_any_depth_and_degree(
+    random_checkpoint: MakeCheckpoint, degree: int, layers: int
+) -> None:
+    network = random_checkpoint("products", max_degree=degree, layers=layers).network
+    graph = joined("joined")
+    assert_equal(fused_jacobian(network, graph), reverse_jacobian(network, graph, strain=True))
+
+
+@pytest.mark.usefixtures("operators")
+def test_fused_chunks_change_nothing(
+    random_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, graph = random_checkpoint("products").network, joined("joined-crystals")
+    whole = fused_jacobian(network, graph)
+    monkeypatch.setattr(fused_module, "ROWS_AT_ONCE", 10)
+    assert_equal(fused_jacobian(network, graph), whole)
+
+
+@pytest.mark.usefixtures("operators")
+def test_molecules_go_over_the_fused_operators(
+    random_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What depends on an atom is all of a molecule, and little of a long chain."""
+    network = random_checkpoint("products").network
+    layers = fused_layers(network)
+    long = graph_of_frames([chain()], ELEMENTS, 1.6)
+    assert whole_frames_are_cheaper(network, joined("molecule"))
+    assert not whole_frames_are_cheaper(network, long)
+    taken: list[object] = []
+
+    def forward(*_: object, layers: FusedLayers | None, strain: bool) -> None:
+        taken.append(layers)
+
+    monkeypatch.setattr(module, "forward_jacobian", forward)
+    for graph in (joined("molecule"), long):
+        feature_jacobian(network, graph, layers=layers)
+    assert taken == [layers, None]
+
+
 @pytest.mark.parametrize("way", [forward_jacobian, reverse_jacobian])
 @pytest.mark.parametrize(
     ("case", "kind"),
@@ -180,7 +253,7 @@ def test_chunks_change_nothing(
     at = tangents.Linearization(network, graph)
     seeds = module.displacement_seeds(graph, torch.float64)
     assert len(module._chunks(at, seeds, graph.n_atoms)) == 1
-    monkeypatch.setattr(module, "PAIRS_AT_ONCE", 20)
+    monkeypatch.setattr(tangents, "ROWS_AT_ONCE", 60)
     monkeypatch.setattr(tangents, "TRIPLES_AT_ONCE", 7)
     assert len(module._chunks(at, seeds, graph.n_atoms)) > 4
     assert_equal(forward_jacobian(network, graph, strain=True), whole)

@@ -36,17 +36,27 @@ class Scan:
 
     def reachable(self, energies: FloatArray) -> BoolArray:
         """Return (n_points - 1,), the intervals before the energy has climbed far enough."""
-        climbed = np.maximum.accumulate(energies - energies[0])
-        return np.asarray(climbed[:-1] < ENOUGH)
+        return reachable(energies)
 
     def barrier(self, energies: FloatArray) -> float:
         """Return how far the energy (n_points,), eV, climbs before it comes down again.
 
         Infinite where it does not come down, or only after it has climbed far enough.
         """
-        if not np.isfinite(energies).all():
-            return 0.0
-        climbed = np.maximum.accumulate(energies - energies[0])
-        fallen = climbed[:-1] - (energies[1:] - energies[0]) > DROP
-        fallen &= climbed[:-1] < ENOUGH
-        return float(climbed[np.argmax(fallen)]) if fallen.any() else np.inf
+        return float(barriers(energies))
+
+
+def reachable(energies: FloatArray) -> BoolArray:
+    """Return (..., n_points - 1) of energies (..., n_points), eV, as `Scan.reachable`."""
+    climbed = np.maximum.accumulate(energies - energies[..., :1], axis=-1)
+    return np.asarray(climbed[..., :-1] < ENOUGH)
+
+
+def barriers(energies: FloatArray) -> FloatArray:
+    """Return (...,), eV, of energies (..., n_points), eV, as `Scan.barrier`."""
+    above = energies - energies[..., :1]
+    climbed = np.maximum.accumulate(above, axis=-1)[..., :-1]
+    fallen = (climbed - above[..., 1:] > DROP) & (climbed < ENOUGH)
+    # What has been climbed never comes down: its least is that of the first fall.
+    found = np.min(np.where(fallen, climbed, np.inf), axis=-1, initial=np.inf)
+    return np.where(np.isfinite(energies).all(axis=-1), found, 0.0)

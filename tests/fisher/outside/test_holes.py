@@ -8,7 +8,14 @@ from scipy.constants import k as boltzmann_si
 
 from fisher_mlip.data.frames import BoolArray, FloatArray, Frame, Frames
 from fisher_mlip.fisher.heads import set_theta
-from fisher_mlip.fisher.outside.holes import RisingSolve, ScanEnergies, Slopes, scan_energies
+from fisher_mlip.fisher.outside.holes import ScanEnergies, scan_energies
+from fisher_mlip.fisher.outside.intervals import (
+    DualSums,
+    PrimalSums,
+    Projections,
+    solve_positive,
+)
+from fisher_mlip.fisher.outside.rising import RisingSolve, Slopes
 from fisher_mlip.fisher.outside.scan import ENOUGH, Scan
 from fisher_mlip.fisher.outside.scans import make_scans
 from fisher_mlip.fisher.solve import LinearSystem, Spectrum, diagonalize, solve
@@ -16,6 +23,7 @@ from fisher_mlip.model import Checkpoint
 from fisher_mlip.units import BOLTZMANN_EV_PER_K
 
 D, N_POINTS, N_SCANS = 5, 7, 4
+RISING = "fisher_mlip.fisher.outside.rising"
 POINT = Frame(np.array([1]), np.zeros((1, 3)))
 
 
@@ -46,7 +54,7 @@ def dense(
 ) -> FloatArray:
     """Solve with the chosen intervals' missing slopes among the squared errors."""
     slopes = Slopes.of(ways)
-    a, missing = slopes.rows[chosen], slopes.missing[chosen]
+    a, missing = slopes.rows(np.flatnonzero(chosen)), slopes.missing[chosen]
     strength = weight / len(slopes.missing)
     gram = system.gram + ridge * np.diag(np.diag(system.gram)) + strength * a.T @ a
     return np.asarray(np.linalg.solve(gram, system.moment - strength * a.T @ missing))
@@ -61,13 +69,43 @@ def test_equals_the_dense_solve_on_its_active_set(
     """With fewer active intervals than features, and with more."""
     (system, spectrum), ways = data(), along(n_scans=n_scans)
     found = RisingSolve(system, spectrum, ways).theta(ridge, weight)
-    chosen = Slopes.of(ways).wanting(ways, found)
+    chosen = Slopes.of(ways).wanting(ways.totals(found))
     assert 0 < chosen.sum() < len(chosen)
     assert bool(chosen.sum() < D) is fewer
     np.testing.assert_allclose(found, dense(system, ways, chosen, ridge, weight), rtol=1e-8)
     for wrong in (dense(system, ways, ~chosen, ridge, weight), solve(system, spectrum, ridge)):
         with pytest.raises(AssertionError):
             np.testing.assert_allclose(found, wrong, rtol=1e-8)
+
+
+def test_weights_together_are_each_alone() -> None:
+    (system, spectrum), ways = data(), along()
+    weights = (0.01, 1.0, 30.0)
+    together = RisingSolve(system, spectrum, ways).thetas(1e-3, weights)
+    for weight, found in zip(weights, together, strict=True):
+        alone = RisingSolve(system, spectrum, ways).theta(1e-3, weight)
+        np.testing.assert_allclose(found, alone, rtol=1e-10)
+
+
+@pytest.mark.parametrize("rank", [4, 40])
+def test_sums_that_follow_the_set_are_those_of_the_set(rank: int) -> None:
+    """A few intervals come and go, then most; with fewer eigenvectors than intervals, and more."""
+    rng = np.random.default_rng(0)
+    rows, missing = rng.normal(size=(30, rank)), rng.normal(size=30)
+    values, moment = np.logspace(-3, 0, rank), rng.normal(size=rank)
+    projected = Projections(lambda intervals: rows[intervals], np.eye(rank), len(rows))
+    dual, primal = DualSums(projected, values, moment), PrimalSums(projected)
+    for chosen in (np.arange(12), np.arange(1, 14), np.arange(15, 30), np.arange(30)):
+        a, r = rows[chosen], missing[chosen]
+        expected = np.linalg.solve(2.0 * a.T @ a + np.diag(values), moment - 2.0 * a.T @ r)
+        found = primal.solve(chosen, r, 2.0, values, moment)
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+        np.testing.assert_allclose(dual.solve(chosen, r, 2.0), expected, rtol=1e-9)
+
+
+def test_what_is_positive_but_for_rounding_is_solved() -> None:
+    matrix, right = np.diag([1.0, -1e-20]), np.array([2.0, 0.0])
+    np.testing.assert_allclose(solve_positive(matrix, right), [2.0, 0.0])
 
 
 def test_no_weight_is_the_plain_solve() -> None:
@@ -84,20 +122,22 @@ def test_of_rounds_that_do_not_settle_the_one_with_the_highest_barriers_counts(
     barriers = iter([0.2, 0.9, 0.4, 0.1])
     seen: list[FloatArray] = []
 
-    def barrier(self: ScanEnergies, theta: FloatArray) -> float:
-        seen.append(theta)
-        return next(barriers)
+    def barrier(of_scans: FloatArray) -> FloatArray:
+        seen.append(of_scans)
+        return np.array([next(barriers)])
 
-    def turning(self: Slopes, ways: ScanEnergies, theta: FloatArray) -> BoolArray:
-        return np.arange(len(self.missing)) % 4 == len(seen)
+    def turning(self: Slopes, energies: FloatArray) -> BoolArray:
+        return np.arange(len(self.missing))[None] % 4 == len(seen)
 
-    monkeypatch.setattr(ScanEnergies, "effective_barrier", barrier)
+    monkeypatch.setattr(f"{RISING}.effective_barriers", barrier)
     monkeypatch.setattr(Slopes, "wanting", turning)
-    monkeypatch.setattr("fisher_mlip.fisher.outside.holes.ROUNDS", 4)
+    monkeypatch.setattr(f"{RISING}.ROUNDS", 4)
     found = RisingSolve(system, spectrum, ways).theta(1e-3, 1.0)
     assert len(seen) == 4
-    assert np.array_equal(found, seen[1])
-    assert not np.array_equal(found, seen[3])
+    second, last = (np.arange(len(Slopes.of(ways).missing)) % 4 == k for k in (1, 3))
+    np.testing.assert_allclose(found, dense(system, ways, second, 1e-3, 1.0), rtol=1e-8)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(found, dense(system, ways, last, 1e-3, 1.0), rtol=1e-8)
 
 
 def test_missing_slopes_are_raised() -> None:
@@ -105,8 +145,9 @@ def test_missing_slopes_are_raised() -> None:
     slopes = Slopes.of(ways)
 
     def missing(theta: FloatArray) -> float:
-        short = slopes.missing + slopes.rows @ theta
-        return float(np.square(short[slopes.wanting(ways, theta)]).sum())
+        chosen = np.flatnonzero(slopes.wanting(ways.totals(theta)))
+        short = slopes.missing[chosen] + slopes.rows(chosen) @ theta
+        return float(np.square(short).sum())
 
     thetas = [RisingSolve(system, spectrum, ways).theta(1e-3, w) for w in (1e-13, 0.01, 1.0, 30.0)]
     found = [missing(theta) for theta in thetas]
