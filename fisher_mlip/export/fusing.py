@@ -17,7 +17,6 @@ from fisher_mlip.fused.network import FusedNetwork
 from fisher_mlip.model.checkpoint import CheckpointConfig, new_network
 from fisher_mlip.model.network import EquivariantNetwork
 
-
 DeviceName = Literal["cpu", "cuda"]
 
 

@@ -56,11 +56,11 @@ class FusedInteraction(torch.nn.Module):
         return made
 
 
-class FusedRepulsion(torch.nn.Module):
+class FusedRepulsion(ScreenedRepulsion):
     """A repulsion as it is on a CPU; on a GPU one operator, which nothing waits for."""
 
     def __init__(self, plain: ScreenedRepulsion) -> None:
-        super().__init__()
+        torch.nn.Module.__init__(self)
         self.plain = plain
         self.reach = float(plain.outer.max())
         self.inner = INNER_FRACTION

@@ -9,8 +9,8 @@ from cuda_subjects import artefact_of, box_of
 from device_timing import calls, memory, synchronize
 from separate_parts import guarded
 
-from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.export.kernel import DifferentiatedKernel, ScriptKernel
+from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.model.checkpoint import load_checkpoint, network_in
 
 
