@@ -101,7 +101,8 @@ std::string architecture(int device)
 
 std::vector<char> compiled(const Unit &unit, int device)
 {
-  std::vector<std::string> words{architecture(device), "--std=c++17", "--device-as-default-execution-space"};
+  std::vector<std::string> words{architecture(device), "--std=c++17",
+                                 "--device-as-default-execution-space"};
   std::istringstream given(unit.options);
   for (std::string word; given >> word;) words.push_back(word);
   std::vector<const char *> options;
@@ -136,7 +137,8 @@ void *kernel_of(const Unit &unit, const char *name, int index)
   int device = 0;
   cuda().check(cuda().cuDeviceGet(&device, index), "find its device");
   void *context = own_context(device);
-  const std::string of_module = std::to_string(reinterpret_cast<std::uintptr_t>(unit.source)) + unit.options;
+  const auto place = reinterpret_cast<std::uintptr_t>(unit.source);
+  const std::string of_module = std::to_string(place) + unit.options;
   const std::lock_guard<std::mutex> lock(mutex);
   void *&kernel = kernels[{context, of_module + " " + name}];
   if (kernel) return kernel;

@@ -7,7 +7,8 @@ using T = NUMBER;
 
 FUSED_INLINE int own_thread() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
-extern "C" __global__ void geometry(int n_edges, int degree, const T *vectors, T *values, T *distances)
+extern "C" __global__ void geometry(int n_edges, int degree, const T *vectors, T *values,
+                                    T *distances)
 {
   const int edge = own_thread();
   if (edge >= n_edges) return;
@@ -61,7 +62,8 @@ extern "C" __global__ void pair_vectors(int n_pairs, const double *x, const int6
 }
 
 extern "C" __global__ void pair_vectors_back(int n_pairs, const int64_t *senders,
-                                             const int64_t *receivers, const double *slopes, double *to)
+                                             const int64_t *receivers, const double *slopes,
+                                             double *to)
 {
   const int pair = own_thread();
   if (pair >= n_pairs) return;
@@ -74,9 +76,10 @@ extern "C" __global__ void pair_vectors_back(int n_pairs, const int64_t *senders
 }
 
 // Half of a pair's repulsion to its receiver, and its slopes: the formulas of model/repulsion.py.
-extern "C" __global__ void core(int n_edges, int n_species, double reach, double inner, const T *vectors,
-                                const int64_t *species, const int64_t *senders,
-                                const int64_t *receivers, const double *tables, double *energies, T *slopes)
+extern "C" __global__ void core(int n_edges, int n_species, double reach, double inner,
+                                const T *vectors, const int64_t *species, const int64_t *senders,
+                                const int64_t *receivers, const double *tables, double *energies,
+                                T *slopes)
 {
   const int edge = own_thread();
   if (edge >= n_edges) return;
@@ -89,7 +92,8 @@ extern "C" __global__ void core(int n_edges, int n_species, double reach, double
   const double r = sqrt(square);
   const int64_t pair = species[receivers[edge]] * n_species + species[senders[edge]];
   const int n_pairs = n_species * n_species;
-  const double strength = tables[pair], length = tables[n_pairs + pair], outer = tables[2 * n_pairs + pair];
+  const double strength = tables[pair], length = tables[n_pairs + pair];
+  const double outer = tables[2 * n_pairs + pair];
   constexpr double weights[4] = {0.18175, 0.50986, 0.28022, 0.02817};
   constexpr double rates[4] = {3.19980, 0.94229, 0.40290, 0.20162};
   double screening = 0, steep = 0;

@@ -40,11 +40,12 @@ extern "C" __global__ void forms(int n_atoms, int channels, int padded, int max_
     const int64_t place = row + int64_t(channels) * degree * degree;
     const T *from = nodes + place;
     const double *own = form + int64_t(degree) * channels * padded;
+    T *to = slopes + place;
     switch (degree) {
-      case 0: energy += of_degree<1>(channels, padded, channel, of_scalar, from, own, slopes + place); break;
-      case 1: energy += of_degree<3>(channels, padded, channel, 0.0, from, own, slopes + place); break;
-      case 2: energy += of_degree<5>(channels, padded, channel, 0.0, from, own, slopes + place); break;
-      case 3: energy += of_degree<7>(channels, padded, channel, 0.0, from, own, slopes + place); break;
+      case 0: energy += of_degree<1>(channels, padded, channel, of_scalar, from, own, to); break;
+      case 1: energy += of_degree<3>(channels, padded, channel, 0.0, from, own, to); break;
+      case 2: energy += of_degree<5>(channels, padded, channel, 0.0, from, own, to); break;
+      case 3: energy += of_degree<7>(channels, padded, channel, 0.0, from, own, to); break;
     }
   }
   energies[k] = energy;

@@ -53,8 +53,10 @@ extern "C" __global__ void gate(int n_atoms, int degree, int channels, int padde
   row[channel] = own[0] * sigmoid(own[0]);
   for (int l = 1; l <= degree; ++l) {
     const T open = sigmoid(own[l * padded]);
-    for (int m = l * l; m < (l + 1) * (l + 1); ++m)
-      row[place_in_row(channels, channel, m)] = open * gated[((m - 1) * int64_t(n_atoms) + atom) * padded + channel];
+    for (int m = l * l; m < (l + 1) * (l + 1); ++m) {
+      const int64_t place = ((m - 1) * int64_t(n_atoms) + atom) * padded + channel;
+      row[place_in_row(channels, channel, m)] = open * gated[place];
+    }
   }
 }
 

@@ -57,8 +57,14 @@ struct Radial {
   int64_t knot_size;
   SplineBasis<T> basis;
 
-  FUSED_INLINE T value(int path) const { return interpolate(knot, knot_size, path * 3 * W, basis.value); }
-  FUSED_INLINE T slope(int path) const { return interpolate(knot, knot_size, path * 3 * W, basis.slope); }
+  FUSED_INLINE T value(int path) const
+  {
+    return interpolate(knot, knot_size, path * 3 * W, basis.value);
+  }
+  FUSED_INLINE T slope(int path) const
+  {
+    return interpolate(knot, knot_size, path * 3 * W, basis.slope);
+  }
 };
 
 FUSED_INLINE Radial radial_at(const DeviceLayer<T> &layer, const Own &own, T distance)

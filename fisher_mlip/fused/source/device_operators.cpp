@@ -45,7 +45,8 @@ struct PairVectors : torch::autograd::Function<PairVectors> {
     const Tensor given = slopes[0].contiguous(), none;
     const Tensor found = at::zeros({ctx->saved_data["n_atoms"].toInt(), 3}, given.options());
     const int n_pairs = int(given.size(0));
-    run(given, EDGES_SOURCE, "pair_vectors_back", n_pairs, {&n_pairs}, {saved[0], saved[1], given, found});
+    run(given, EDGES_SOURCE, "pair_vectors_back", n_pairs, {&n_pairs},
+        {saved[0], saved[1], given, found});
     return {found, none, none, none, none};
   }
 };

@@ -88,7 +88,8 @@ struct EdgeGeometry : torch::autograd::Function<EdgeGeometry> {
     Tensor found = tensor_like(vectors, vectors.sizes());
     if (vectors.is_cuda())
       device_geometry_back(degree, vectors, saved[1], of_values, of_distances, found);
-    else FUSED_BY_TYPE(vectors, geometry_back<T>(degree, vectors, saved[1], of_values, of_distances, found));
+    else
+      FUSED_BY_TYPE(vectors, geometry_back<T>(degree, vectors, saved[1], of_values, of_distances, found));
     return {found, Tensor()};
   }
 };
