@@ -26,6 +26,7 @@ from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.export.lammps_artefact import LammpsArtefact, write_lammps_artefact
 from fisher_mlip.export.shells import Shells, make_shells
+from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.model import Checkpoint, build_graph, load_checkpoint
 from fisher_mlip.simulate.structures import frame_of
 from fisher_mlip.simulate.systems import build_molecular_system
@@ -40,6 +41,8 @@ def main() -> None:
     options = parse_options()
     torch.set_num_threads(1)
     keep_large_blocks()
+    if options.kernel == "fused" and (problem := why_no_operators(build=True)):
+        raise SystemExit(problem)
     checkpoint = random_checkpoint() if options.random else load_checkpoint(options.checkpoint)
     with tempfile.TemporaryDirectory() as name:
         artefact = write_lammps_artefact(Path(name), checkpoint, "float32")
@@ -99,7 +102,7 @@ def measure(
     seconds = []
     for _ in range(options.repeats + 1):
         start = time.perf_counter()
-        artefact.energies_and_slopes(shells)
+        artefact.energies_and_slopes(shells, kernel=options.kernel)
         seconds.append(time.perf_counter() - start)
     compute = 1e3 * float(np.median(seconds[1:]))
     ghosts = ghosts_of(lengths, grid, manifest.receptive_field + SKIN, len(frame.positions))
@@ -162,6 +165,7 @@ def parse_options() -> argparse.Namespace:
         "--ranks", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
     )
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--kernel", default="fused", choices=["fused", "torchscript"])
     parser.add_argument("--latency-us", type=float, default=2.0, help="of a message")
     parser.add_argument("--bandwidth-gb-s", type=float, default=10.0, help="of a rank")
     return parser.parse_args()

@@ -1,5 +1,7 @@
 """The artefact of LAMMPS's pair style: writing it from a checkpoint, loading it, comparing it."""
 
+import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -10,9 +12,12 @@ import torch
 
 from fisher_mlip.config import DtypeName
 from fisher_mlip.data.frames import FloatArray, Frame
+from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import write_scripted
+from fisher_mlip.export.kernel import KernelName
 from fisher_mlip.export.lammps_module import LammpsModule
 from fisher_mlip.export.manifest import (
+    FUSED_NAME,
     LAMMPS_FORMAT,
     Manifest,
     find_model,
@@ -37,18 +42,35 @@ class LammpsArtefact:
         """The scripted `LammpsModule`, on the CPU."""
         return load_script(self.path)
 
-    def energies_and_slopes(self, shells: Shells) -> tuple[FloatArray, FloatArray]:
+    @cached_property
+    def fused_script(self) -> torch.jit.ScriptModule:
+        """The same over the fused operators, which `why_no_operators` has loaded.
+
+        Raises:
+            InputError: the model was exported where there were none.
+        """
+        with zipfile.ZipFile(self.path) as archive:
+            for name in archive.namelist():
+                if name.endswith(f"/extra/{FUSED_NAME}"):
+                    return load_script(io.BytesIO(archive.read(name)))
+        raise InputError(f"expected a model over the fused operators in '{self.path}', found none")
+
+    def energies_and_slopes(
+        self, shells: Shells, *, kernel: KernelName = "torchscript"
+    ) -> tuple[FloatArray, FloatArray]:
         """Return energies of the own atoms and slopes of their sum along the edges.
 
         Args:
             shells: of a rank.
+            kernel: `fused` where `fused_script` can be.
 
         Returns:
             (n_own,) eV and (n_edges, 3) eV/Å.
         """
+        script = self.fused_script if kernel == "fused" else self.script
         vectors = torch.tensor(shells.edge_vectors, requires_grad=True)
         with torch.enable_grad(), unoptimized():
-            energies = self.script(
+            energies = script(
                 torch.from_numpy(shells.species),
                 vectors,
                 torch.from_numpy(shells.senders),

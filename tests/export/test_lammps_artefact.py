@@ -1,5 +1,6 @@
 """The artefact for LAMMPS as Python sees it: shells, parity, uncertainty, manifest."""
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from fisher_mlip.export.lammps_artefact import (
 )
 from fisher_mlip.export.parity import probe_frames
 from fisher_mlip.export.shells import Shells, make_shells, shells_of_frame
+from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.model import Checkpoint, build_graph, new_network
 from fisher_mlip.model.uncertainty import estimate_uncertainty
 
@@ -128,3 +130,24 @@ def test_each_engine_is_told_of_the_others_model(
     made.path.write_bytes(made.path.read_bytes()[:-200])
     with pytest.raises(InputError, match="is no whole exported model"):
         load_lammps_artefact(tmp_path)
+
+
+def test_its_twin_over_the_fused_operators_is_the_same(
+    deep: Checkpoint, periodic: Frame, tmp_path: Path
+) -> None:
+    if problem := why_no_operators(build=True):
+        pytest.skip(problem)
+    artefact = write_lammps_artefact(tmp_path, deep, "float64")
+    shells = shells_of_frame(periodic, deep.config.elements, 3.0, n_layers=LAYERS)
+    expected = artefact.energies_and_slopes(shells)
+    found = artefact.energies_and_slopes(shells, kernel="fused")
+    for one, other in zip(found, expected, strict=True):
+        assert np.abs(one - other).max() < 1e-9 * max(1.0, np.abs(other).max())
+    bare = tmp_path / "bare.pt"
+    with zipfile.ZipFile(artefact.path) as whole, zipfile.ZipFile(bare, "w") as part:
+        for name in whole.namelist():
+            if not name.endswith("/extra/fused.pt"):
+                part.writestr(name, whole.read(name))
+    without = LammpsArtefact(bare, artefact.manifest)
+    with pytest.raises(InputError, match="over the fused operators"):
+        without.energies_and_slopes(shells, kernel="fused")
