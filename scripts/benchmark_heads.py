@@ -1,6 +1,6 @@
-"""Closed-form heads on rMD17 ethanol: accuracy, uncertainty, and with --dynamics survival.
+"""Closed-form heads on rMD17 ethanol: accuracy and uncertainty.
 
-    python scripts/benchmark_heads.py --data DIR [--seeds 4] [--work FOLDER] [--dynamics]
+    python scripts/benchmark_heads.py --data DIR [--seeds 4] [--work FOLDER]
 
 DIR holds train.xyz, test_MD.xyz and isolated_atoms.xyz. Base models are trained into FOLDER, or
 taken from there. Prints a table as it goes; the last line is JSON.
@@ -9,11 +9,9 @@ taken from there. Prints a table as it goes; the last line is JSON.
 import argparse
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from gas_dynamics import GasDynamics, Survival
 from heads_uncertainty import uncertainty_worth
 from rich.console import Console
 from rich.table import Table
@@ -26,9 +24,7 @@ from fisher_mlip.model.checkpoint import Checkpoint
 from fisher_mlip.train.metrics import errors
 
 console = Console(width=140)
-ACCURACY_KINDS = ("energy_200", "force_200", "force_900")
-DYNAMICS_KINDS = ("energy_200", "force_100")
-REPLICAS, TEMPERATURE, STEPS, TIMESTEP = 32, 1000.0, 5000, 1.0
+KINDS = ("energy_200", "force_200", "force_900")
 
 
 def force_mae(checkpoint: Checkpoint, base: Base) -> float:
@@ -59,20 +55,6 @@ def accuracy(base: Base, seed: int) -> dict[str, float]:
     }
 
 
-def dynamics(base: Base, seed: int) -> dict[str, float]:
-    """Return survivors and median stable times (ps) of the base and of the shipped head."""
-    best = finetune(base.checkpoint, base.training, base.held_out)
-    starts = base.test.subset(np.random.default_rng(seed).permutation(len(base.test))[:REPLICAS])
-    found: dict[str, float] = {}
-    for name, checkpoint in (("base", base.checkpoint), ("head", best.checkpoint)):
-        survival: Survival = GasDynamics(checkpoint, starts, TEMPERATURE, seed).run(STEPS, TIMESTEP)
-        found[f"{name}_survivors"] = survival.survivors
-        found[f"{name}_median_ps"] = survival.median
-    found["base_holes"], found["head_holes"] = len(best.base.holes), len(best.shipped.holes)
-    found["base_barrier_eV"], found["head_barrier_eV"] = best.base.barrier, best.shipped.barrier
-    return found
-
-
 def table(title: str, rows: dict[str, dict[str, float]]) -> Table:
     """Return numbers as a table, one row per model."""
     columns = list(next(iter(rows.values())))
@@ -82,21 +64,17 @@ def table(title: str, rows: dict[str, dict[str, float]]) -> Table:
     return shown
 
 
-def measured(
-    options: argparse.Namespace,
-    kinds: tuple[str, ...],
-    measure: Callable[[Base, int], dict[str, float]],
-) -> dict[str, list[dict[str, float]]]:
+def measured(options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
     """Return what was measured of each kind, one entry per seed."""
-    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     rows: dict[str, dict[str, float]] = {}
     for seed in options.seed or range(options.seeds):
-        for kind in kinds:
+        for kind in KINDS:
             base = base_model(options.data, kind, seed, options.work)
-            row = measure(base, seed)
+            row = accuracy(base, seed)
             found[kind].append(row)
             rows[f"{kind}, seed {seed}"] = row
-            console.print(table(measure.__name__, rows))
+            console.print(table("accuracy", rows))
     return found
 
 
@@ -118,11 +96,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4, help="base models of each kind")
     parser.add_argument("--seed", type=int, action="append", help="these seeds instead")
     parser.add_argument("--work", type=Path, default=Path("runs/heads"), help="of base models")
-    parser.add_argument("--dynamics", action="store_true", help="survival at 1000 K instead")
     options = parser.parse_args()
     keep_large_blocks()
-    kinds = DYNAMICS_KINDS if options.dynamics else ACCURACY_KINDS
-    found = measured(options, kinds, dynamics if options.dynamics else accuracy)
+    found = measured(options)
     means = {kind: summarized(rows) for kind, rows in found.items()}
     print(json.dumps(means, allow_nan=False))
 

@@ -26,7 +26,6 @@ KINDS = {
     # E^2 + 0.01 F^2 in kcal/mol and kcal/mol/Å, E of the whole molecule of nine atoms.
     "energy_200": Kind(200, {"max_epochs": 80, "energy_weight": 81.0, "forces_weight": 0.01}),
     "energy_900": Kind(900, {"max_epochs": 40, "energy_weight": 81.0, "forces_weight": 0.01}),
-    "force_100": Kind(100, {"max_epochs": 80}),
     "force_200": Kind(200, {"max_epochs": 80}),
     "force_900": Kind(900, {"max_epochs": 40}),
 }
