@@ -16,6 +16,7 @@ from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.fused.picking import LayerTensors, PickedParameters
 from fisher_mlip.model.graph import Graph
 from fisher_mlip.model.network import EquivariantNetwork
+from fisher_mlip.model.potential import Prediction, evaluate, sum_by_frame
 
 # Rows that the operators carry at once, a pair in each direction: what fits in a cache.
 ROWS_AT_ONCE = 800
@@ -27,6 +28,19 @@ def fused_layers(network: EquivariantNetwork) -> "FusedLayers | None":
     if not is_served or network.harmonics.irreps_out.lmax > LARGEST_DEGREE:
         return None
     return FusedLayers(network)
+
+
+def predicted(
+    network: EquivariantNetwork,
+    graph: Graph,
+    layers: "FusedLayers | None",
+    *,
+    stress: bool = False,
+) -> Prediction:
+    """Return what `evaluate` does, over the network's fused layers where these have it."""
+    if layers is None or stress or len(graph.senders) == 0:
+        return evaluate(network, graph, stress=stress)
+    return layers.predict(graph)
 
 
 class FusedLayers:
@@ -52,6 +66,43 @@ class FusedLayers:
         rows: list[Tensor] = torch.ops.fisher_mlip.radial_rows(distances, into, out, scale, cutoff)
         return rows
 
+    def features(
+        self, graph: Graph, harmonics: Tensor, distances: Tensor, rows: list[Tensor]
+    ) -> list[Tensor]:
+        """Return what `layer_features` does, differentiable once by harmonics and distances.
+
+        Args:
+            graph: one or more frames.
+            harmonics: (n_edges, n_harmonics), of `edge_geometry`.
+            distances: (n_edges,), Å.
+            rows: as `radial_rows` returns them.
+        """
+        order = torch.ops.fisher_mlip.edge_order(graph.senders, graph.receivers, graph.n_atoms)
+        nodes, found = self.network.embedding(graph.species).detach(), []
+        for own, layer, sizes in zip(rows, self.tensors, self.sizes, strict=True):
+            maps, whole = (layer.maps, layer.transposed), [*sizes, graph.n_atoms]
+            nodes = torch.ops.fisher_mlip.interaction(
+                nodes, harmonics, distances, order, own, *maps, whole, self.network.cutoff
+            )
+            found.append(nodes)
+        return [*found, torch.cat([nodes, self.network.refine(nodes)], dim=1)]
+
+    def predict(self, graph: Graph) -> Prediction:
+        """Return the network's energies and forces, as `evaluate` does, of frames with edges."""
+        network, ends = self.network, (graph.senders, graph.receivers)
+        vectors = graph.edge_vectors(graph.positions, graph.cells).to(network.energy_scale.dtype)
+        vectors = vectors.contiguous().requires_grad_(True)
+        harmonics, distances = torch.ops.fisher_mlip.edge_geometry(vectors, self.degree)
+        rows = self.radial_rows(distances.detach())
+        nodes = self.features(graph, harmonics, distances, rows)
+        energies = network.read_out(nodes, graph.species)
+        if network.repulsion is not None:
+            energies = energies + network.repulsion(graph.species, vectors, *ends)
+        (slopes,) = torch.autograd.grad(energies.sum(), vectors)
+        forces = torch.zeros_like(graph.positions).index_add_(0, graph.receivers, slopes.double())
+        forces.index_add_(0, graph.senders, slopes.double(), alpha=-1.0)
+        return Prediction(sum_by_frame(energies.detach(), graph), forces)
+
 
 class FusedLinearization:
     """A network at one point, as `Linearization`, with tangents over whole frames.
@@ -69,26 +120,7 @@ class FusedLinearization:
             self.vectors, layers.degree
         )
         self.rows = layers.radial_rows(self.distances)
-        self.nodes = self._features()
-
-    def _features(self) -> list[Tensor]:
-        graph, layers = self.graph, self.layers
-        order = torch.ops.fisher_mlip.edge_order(graph.senders, graph.receivers, graph.n_atoms)
-        nodes, found = self.network.embedding(graph.species), []
-        for rows, layer, sizes in zip(self.rows, layers.tensors, layers.sizes, strict=True):
-            nodes = torch.ops.fisher_mlip.interaction(
-                nodes,
-                self.harmonics,
-                self.distances,
-                order,
-                rows,
-                layer.maps,
-                layer.transposed,
-                [*sizes, graph.n_atoms],
-                self.network.cutoff,
-            )
-            found.append(nodes)
-        return [*found, torch.cat([nodes, self.network.refine(nodes)], dim=1)]
+        self.nodes = layers.features(graph, self.harmonics, self.distances, self.rows)
 
     @cached_property
     def whole(self) -> "WholeFrames":

@@ -1,4 +1,4 @@
-"""Derivatives of the head's invariants, summed over the atoms of each element.
+"""The head's invariants and their derivatives, summed over the atoms of each element.
 
 Of a product of two channels what is summed is dv_i . v_j + v_i . dv_j, over atoms and components:
 both are entries of one matrix product per source and element, so that no atom's products are ever
@@ -69,6 +69,30 @@ def invariant_slopes(
             mixing = block.mixing[degree].t()
             products.append(_product_slopes(block, value @ mixing, slope @ mixing, groups))
     return torch.cat([groups.sums(torch.cat(singles, dim=2)), *products], dim=2)
+
+
+def invariant_totals(block: LayerInvariants, nodes: Tensor, groups: Groups) -> Tensor:
+    """Return the invariants summed over groups of atoms, (n_groups, n_invariants), float64.
+
+    Args:
+        block: the invariants.
+        nodes: (n_atoms, irreps).
+        groups: which atoms are summed.
+    """
+    n = block.channels
+    singles, products = [nodes[:, :n].double()], []
+    start = 0
+    for degree in range(block.max_degree + 1):
+        width = 2 * degree + 1
+        value = nodes[:, start : start + n * width].reshape(-1, n, width).transpose(1, 2)
+        start += n * width
+        if degree > 0:
+            singles.append(value.square().sum(dim=1).double())
+        if block.product_channels > 0:
+            mixed = (value @ block.mixing[degree].t()).double()
+            rows = groups.padded(mixed).flatten(1, 2)
+            products.append((rows.transpose(1, 2) @ rows)[:, block.first, block.second])
+    return torch.cat([groups.sums(torch.cat(singles, dim=1)), *products], dim=1)
 
 
 def _product_slopes(block: LayerInvariants, value: Tensor, slope: Tensor, groups: Groups) -> Tensor:

@@ -16,7 +16,7 @@ from fisher_mlip.fisher.dependence import (
     strain_seeds,
 )
 from fisher_mlip.fisher.fused_layers import FusedLayers, FusedLinearization
-from fisher_mlip.fisher.invariant_slopes import Groups, invariant_slopes
+from fisher_mlip.fisher.invariant_slopes import Groups, invariant_slopes, invariant_totals
 from fisher_mlip.fisher.tangents import Linearization
 from fisher_mlip.model.graph import Graph
 from fisher_mlip.model.head import LayerInvariants, LinearHead
@@ -189,10 +189,12 @@ def feature_totals(at: Linearized) -> Tensor:
     head, graph = at.network.head, at.graph
     if head is None:
         return sum_by_frame(at.nodes[-1].double(), graph)
-    invariants = head.invariants(at.nodes).double()
     cell = graph.frame_index * head.n_species + graph.species
-    totals = invariants.new_zeros((graph.n_frames * head.n_species, invariants.shape[1]))
-    return totals.index_add_(0, cell, invariants).reshape(graph.n_frames, -1)
+    groups = Groups(cell, graph.n_frames * head.n_species)
+    parts = [
+        invariant_totals(block, at.nodes[layer], groups) for layer, block in _head_blocks(head)
+    ]
+    return torch.cat(parts, dim=1).reshape(graph.n_frames, -1)
 
 
 def _by_sources(at: Linearized, seeds: Seeds, n_sources: int) -> Tensor:

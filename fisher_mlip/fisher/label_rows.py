@@ -8,11 +8,11 @@ from torch import Tensor
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.errors import InputError
-from fisher_mlip.fisher.fused_layers import FusedLayers
+from fisher_mlip.fisher.fused_layers import FusedLayers, predicted
 from fisher_mlip.fisher.jacobian import Jacobian, feature_jacobian
 from fisher_mlip.model.graph import Graph, graph_of_frames
 from fisher_mlip.model.network import EquivariantNetwork
-from fisher_mlip.model.potential import Prediction, evaluate
+from fisher_mlip.model.potential import Prediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class LabelRows:
             elements: the model's atomic numbers.
             weights: (n_frames,).
             virials: also of frames with a stress.
-            layers: the network's, for `feature_jacobian`.
+            layers: the network's, None to go without.
 
         Raises:
             InputError: a frame without forces, or with NaN.
@@ -77,7 +77,7 @@ class LabelRows:
         known = np.array([_has_virial(frame) for frame in frames])
         strain = virials and bool(known.any())
         jacobian = feature_jacobian(network, graph, strain=strain, layers=layers)
-        model = evaluate(network, graph, stress=strain)
+        model = predicted(network, graph, layers, stress=strain)
         weight = torch.from_numpy(np.ascontiguousarray(weights)).to(graph.positions.device)
         return LabelRows(
             _force_rows(frames, graph, jacobian, model, weight),

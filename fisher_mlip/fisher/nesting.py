@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from fisher_mlip.config import HeadConfig, HeadKind
+from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.fisher.normal_equations import NormalEquations
 from fisher_mlip.fisher.outside.holes import ScanEnergies
 from fisher_mlip.fisher.sums import Sums
@@ -49,13 +50,23 @@ class Nested:
         assert self.columns is not None
         n_large, n = self.columns.shape
         extra = len(sums.moment) - n_large
+        if sums.count == 0:
+            return Sums.zeros(n + extra)
         gram = np.zeros((n + extra, n + extra))
         mixed = self.columns.T @ sums.gram[:n_large, n_large:]
-        gram[:n, :n] = self.columns.T @ (self.columns.T @ sums.gram[:n_large, :n_large]).T
+        gram[:n, :n] = self._both_sides(sums.gram[:n_large, :n_large])
         gram[:n, n:], gram[n:, :n] = mixed, mixed.T
         gram[n:, n:] = sums.gram[n_large:, n_large:]
         moment = np.concatenate([self.columns.T @ sums.moment[:n_large], sums.moment[n_large:]])
         return Sums(gram, moment, sums.square, sums.weight, sums.count)
+
+    def _both_sides(self, gram: FloatArray) -> FloatArray:
+        """Return columns' gram columns; taken out where each column is one of the large head's."""
+        assert self.columns is not None
+        if self.columns.nnz == self.columns.shape[1]:
+            rows = self.columns.nonzero()[0]
+            return gram[np.ix_(rows, rows)]
+        return np.asarray(self.columns.T @ (self.columns.T @ gram).T)
 
 
 def nested_heads(kind: HeadKind, large: LinearHead | None, n_features: int) -> list[Nested]:

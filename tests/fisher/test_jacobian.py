@@ -12,7 +12,7 @@ from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.fisher import fused_layers as fused_module
 from fisher_mlip.fisher import jacobian as module
 from fisher_mlip.fisher import tangents
-from fisher_mlip.fisher.fused_layers import FusedLayers, fused_layers
+from fisher_mlip.fisher.fused_layers import FusedLayers, fused_layers, predicted
 from fisher_mlip.fisher.jacobian import (
     Jacobian,
     feature_jacobian,
@@ -171,6 +171,20 @@ def test_fused_at_any_depth_and_degree(
     network = random_checkpoint("products", max_degree=degree, layers=layers).network
     graph = joined("joined")
     assert_equal(fused_jacobian(network, graph), reverse_jacobian(network, graph, strain=True))
+
+
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", sorted(CASES))
+def test_fused_predictions(random_checkpoint: MakeCheckpoint, case: str, kind: str) -> None:
+    network = random_checkpoint(kind, max_degree=2).network
+    if network.head is not None:
+        network.head.theta.data = torch.randn_like(network.head.theta)
+    found = predicted(network, joined(case), fused_layers(network))
+    expected = evaluate(network, joined(case))
+    torch.testing.assert_close(found.energies, expected.energies, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(found.forces, expected.forces, rtol=1e-10, atol=1e-10)
+    assert not found.forces.requires_grad and not found.energies.requires_grad
 
 
 @pytest.mark.usefixtures("operators")

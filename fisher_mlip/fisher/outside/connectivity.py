@@ -1,6 +1,8 @@
 """Bonds of a frame by covalent radii, and the fragments that a bond joins."""
 
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from ase.data import covalent_radii
@@ -54,10 +56,12 @@ class Connectivity:
 
     def within_two_bonds(self) -> set[tuple[int, int]]:
         """Return the pairs of atoms, both ways round, that one bond or two join."""
-        graph = self._graph(np.arange(len(self.i))).tocsr()
-        graph = graph + graph.T
-        first, second = (graph + graph @ graph).nonzero()
-        return set(zip(first.tolist(), second.tolist(), strict=True))
+        around: dict[int, set[int]] = defaultdict(set)
+        for i, j in zip(self.i.tolist(), self.j.tolist(), strict=True):
+            around[i].add(j)
+            around[j].add(i)
+        joined = {(i, j) for i, ends in around.items() for j in ends}
+        return joined.union(*(permutations(ends, 2) for ends in around.values()))
 
     def vectors_from(self, atom: int) -> FloatArray:
         """Return (n_atoms, 3), from one atom to each of its molecule along bonds, Å; else zeros."""

@@ -64,8 +64,8 @@ class DualSums:
         """Return amplitudes (rank,) with the missing slopes (n,) of intervals (n,)."""
         places = self.projected.places(intervals)
         self._grow()
-        kernel = self.kernel[np.ix_(places, places)]
-        kernel[np.diag_indices_from(kernel)] += 1.0 / strength
+        kernel = self.kernel[places].take(places, axis=1)
+        kernel.flat[:: len(kernel) + 1] += 1.0 / strength
         rows = self.projected.rows
         spread = np.zeros(len(rows))
         spread[places] = solve_positive(kernel, missing + (rows @ self.plain)[places])
@@ -115,7 +115,7 @@ class PrimalSums:
         """
         places = self.projected.places(intervals)
         gram = strength * self._gram_of(places)
-        gram[np.diag_indices_from(gram)] += diagonal
+        gram.flat[:: len(gram) + 1] += diagonal
         rows = self.projected.rows
         spread = np.zeros(len(rows))
         spread[places] = missing
@@ -138,8 +138,12 @@ def _products(rows: FloatArray) -> FloatArray:
 
 
 def solve_positive(matrix: FloatArray, right: FloatArray) -> FloatArray:
-    """Return the solution of a system (n, n) that is symmetric and positive."""
-    # Transposed it is in LAPACK's order, and is copied once.
-    _, found, failed = dposv(matrix.T, right)
-    # Positive but for rounding.
-    return np.asarray(np.linalg.solve(matrix, right) if failed else found)
+    """Return the solution of a system (n, n), symmetric and positive, whose memory is used."""
+    diagonal = matrix.diagonal().copy()
+    # Transposed it is in LAPACK's order. What is above the diagonal there is written over.
+    _, found, failed = dposv(matrix.T, right, lower=0, overwrite_a=True)
+    if failed:
+        # Positive but for rounding: made again from the half that is left.
+        half = np.triu(matrix, 1)
+        return np.asarray(np.linalg.solve(half + half.T + np.diag(diagonal), right))
+    return np.asarray(found)

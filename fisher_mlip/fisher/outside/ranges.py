@@ -117,18 +117,27 @@ def _lengths_of(frame: Frame, bonds: Connectivity) -> Iterator[tuple[tuple[int, 
 
 def _angles_of(frame: Frame, bonds: Connectivity) -> Iterator[tuple[tuple[int, int, int], Seen]]:
     """Yield the kind of each angle and the angle with the torques; the lighter end first."""
-    forces, numbers = _forces_of(frame), frame.atomic_numbers
-    for middle, around in arms_of(bonds).items():
-        for one, other in combinations(sorted(around, key=lambda arm: numbers[arm.end]), 2):
-            axis = np.cross(one.vector, other.vector)
-            size = float(np.linalg.norm(axis))
-            if size < 1e-6:
-                continue
-            closing = np.cross(one.vector, forces[one.end]) @ axis / size
-            opening = np.cross(other.vector, forces[other.end]) @ axis / size
-            kind = angle_kind_of(frame, one.end, middle, other.end)
-            angle = angle_between(one.vector, other.vector)
-            yield kind, Seen(angle, (-float(closing), float(opening)))
+    numbers = frame.atomic_numbers
+    found = [
+        (middle, *pair)
+        for middle, around in arms_of(bonds).items()
+        for pair in combinations(sorted(around, key=lambda arm: numbers[arm.end]), 2)
+    ]
+    if not found:
+        return
+    one, other = (np.stack([each[k].vector for each in found]) for k in (1, 2))
+    ends = np.array([(each[1].end, each[2].end) for each in found])
+    axis = np.cross(one, other)
+    sizes = np.linalg.norm(axis, axis=1)
+    forces = _forces_of(frame)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        closing = (np.cross(one, forces[ends[:, 0]]) * axis).sum(axis=1) / sizes
+        opening = (np.cross(other, forces[ends[:, 1]]) * axis).sum(axis=1) / sizes
+    angles = angles_between(one, other)
+    for k, (middle, first, second) in enumerate(found):
+        if sizes[k] >= 1e-6:
+            kind = angle_kind_of(frame, first.end, middle, second.end)
+            yield kind, Seen(float(angles[k]), (-float(closing[k]), float(opening[k])))
 
 
 def _forces_of(frame: Frame) -> FloatArray:
@@ -173,5 +182,11 @@ def contacts_of(frame: Frame, bonds: Connectivity) -> Iterator[tuple[int, int, F
 
 
 def angle_between(one: FloatArray, other: FloatArray) -> float:
-    cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
-    return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    return float(angles_between(one[None], other[None])[0])
+
+
+def angles_between(ones: FloatArray, others: FloatArray) -> FloatArray:
+    """Return the angles (n,), rad, between vectors (n, 3)."""
+    sizes = np.linalg.norm(ones, axis=1) * np.linalg.norm(others, axis=1)
+    cosines = (ones * others).sum(axis=1) / sizes
+    return np.asarray(np.arccos(np.clip(cosines, -1.0, 1.0)))
