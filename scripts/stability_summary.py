@@ -45,8 +45,9 @@ def improvement_where_default_fails(rows: list[Line]) -> Line:
     """Return the gain of each variant over the default, of the settings on which that fails.
 
     A setting is a base model at a temperature. Of survival: the ratio of median stable times, where
-    a median beyond the end of the run counts as the end, so that ratios are lower bounds. Of drift:
-    the default's median |drift| over the variant's.
+    a median beyond the end of the run counts as the end, so that ratios are lower bounds; and the
+    replicas that broke, of all those settings together. Of drift: the default's median |drift| over
+    the variant's.
 
     Args:
         rows: of `row_of`, under `variants`, with `kind`, `seed` and `temperature_K`.
@@ -56,15 +57,23 @@ def improvement_where_default_fails(rows: list[Line]) -> Line:
         if name == "default":
             continue
         times, drifts = [], []
+        broken = {"default": 0, name: 0, "of": 0}
         for row in rows:
             default, other = row["variants"]["default"], row["variants"][name]
             if default["broken"] > BROKEN_PART * default["replicas"]:
                 times.append(stable_ps(other) / stable_ps(default))
+                broken["default"] += default["broken"]
+                broken[name] += other["broken"]
+                broken["of"] += default["replicas"]
             # Of a variant that blew up there is no drift, and no gain.
             before, after = (row["median_drift_meV_atom_ps"] or 0.0 for row in (default, other))
             if before > DRIFT:
                 drifts.append(before / after if after > 0.0 else 0.0)
-        found[name] = {"median_stable_time": gain(times), "median_drift": gain(drifts)}
+        found[name] = {
+            "broken": broken,
+            "median_stable_time": gain(times),
+            "median_drift": gain(drifts),
+        }
     return found
 
 

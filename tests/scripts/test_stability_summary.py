@@ -43,6 +43,7 @@ def test_gains_are_of_the_settings_where_the_default_fails(summary: ModuleType) 
     assert found["best"]["median_stable_time"] == {
         **{"settings": 3, "median": 10.0, "least": 0.8, "largest": 10.0}
     }
+    assert found["best"]["broken"] == {"default": 84, "best": 36, "of": 96}
     assert found["best"]["median_drift"] == {
         **{"settings": 2, "median": 2.0, "least": 0.0, "largest": 4.0}
     }
