@@ -119,14 +119,15 @@ def _angles_of(frame: Frame, bonds: Connectivity) -> Iterator[tuple[tuple[int, i
     """Yield the kind of each angle and the angle with the torques; the lighter end first."""
     numbers = frame.atomic_numbers
     found = [
-        (middle, *pair)
+        (middle, first, second)
         for middle, around in arms_of(bonds).items()
-        for pair in combinations(sorted(around, key=lambda arm: numbers[arm.end]), 2)
+        for first, second in combinations(sorted(around, key=lambda arm: numbers[arm.end]), 2)
     ]
     if not found:
         return
-    one, other = (np.stack([each[k].vector for each in found]) for k in (1, 2))
-    ends = np.array([(each[1].end, each[2].end) for each in found])
+    one = np.stack([first.vector for _, first, _ in found])
+    other = np.stack([second.vector for _, _, second in found])
+    ends = np.array([(first.end, second.end) for _, first, second in found])
     axis = np.cross(one, other)
     sizes = np.linalg.norm(axis, axis=1)
     forces = _forces_of(frame)
