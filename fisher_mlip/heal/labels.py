@@ -1,0 +1,74 @@
+"""Frames of an alarm -> labels that a model can be solved from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fisher_mlip.config import HealConfig
+from fisher_mlip.data.frames import Frame, Frames
+from fisher_mlip.data.labeling import label_frames
+from fisher_mlip.errors import InputError
+from fisher_mlip.heal.candidates import Moment
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What came of labelling.
+
+    Attributes:
+        frames: with the calculator's energies and forces.
+        steps: of them.
+        made: calls of the calculator, those that led to nothing too.
+        reasons: why frames were left out, in words.
+    """
+
+    frames: Frames
+    steps: list[int]
+    made: int
+    reasons: list[str]
+
+    @property
+    def bare(self) -> Frames:
+        """The frames with their forces alone: energies may count from another zero."""
+        return Frames(tuple(f.relabelled(energy=None, stress=None) for f in self.frames))
+
+
+def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, most: int) -> Labels:
+    """Label frames in their order until there are enough.
+
+    What cannot be labelled is torn, and so is what comes after it: no call is made for that.
+
+    Args:
+        moments: that may be labelled.
+        calculator: of ASE.
+        heal: how many labels are wanted, and how large their forces may be.
+        most: calls of the calculator.
+    """
+    kept: list[Frame] = []
+    reasons: list[str] = []
+    steps: list[int] = []
+    made = 0
+    torn: float = np.inf
+    for moment in moments:
+        if made == most or len(kept) == heal.frames:
+            break
+        if moment.step >= torn:
+            reasons.append("later than one that could not be labelled")
+            continue
+        made += 1
+        one = Frames((moment.frame,), source="the alarm's frames")
+        try:
+            (labelled,) = label_frames(one, calculator, isolated_atoms=False).frames
+        except InputError as failure:
+            reasons.append(str(failure.__cause__ or failure))
+            torn = moment.step
+            continue
+        largest = float(np.linalg.norm(np.asarray(labelled.forces), axis=1).max())
+        if largest > heal.largest_force:
+            reasons.append(f"a force of {largest:.3g} eV/Å")
+        else:
+            kept.append(labelled)
+            steps.append(moment.step)
+    return Labels(Frames(tuple(kept), source="labels of a healing"), steps, made, reasons)

@@ -1,0 +1,72 @@
+"""Labels: how many are made, and which of them are kept."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator, all_changes
+
+from fisher_mlip.config import HealConfig
+from fisher_mlip.data import Frame
+from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
+from fisher_mlip.heal.candidates import Moment
+from fisher_mlip.heal.labels import make_labels
+
+
+class Counting(Calculator):
+    """Forces as large as the first coordinate, failing where that is negative; it counts."""
+
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = (), system_changes: Any = all_changes
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.calls += 1
+        first = float(self.atoms.positions[0, 0])
+        if first < 0.0:
+            raise RuntimeError("no convergence")
+        forces = np.zeros((9, 3))
+        forces[0, 0] = first
+        self.results = {"energy": 7.0, "forces": forces}
+
+
+def _moments(*firsts: float) -> list[Moment]:
+    moments = []
+    for step, first in zip(range(9, 0, -1), firsts, strict=False):
+        positions = ethanol_positions()
+        positions[0, 0] = first
+        moments.append(Moment(step, Frame(ATOMIC_NUMBERS, positions)))
+    return moments
+
+
+@pytest.mark.parametrize(("most", "made", "kept"), [(10, 4, 2), (3, 3, 1), (1, 1, 0), (0, 0, 0)])
+def test_the_budget_counts_every_call(most: int, made: int, kept: int) -> None:
+    """Two labels are wanted; one call fails and one force is too large."""
+    engine = Counting()
+    heal = HealConfig(calculator="x", frames=2, largest_force=50.0)
+    found = make_labels(_moments(-1.0, 1.0, 60.0, 2.0, 3.0), engine, heal, most)
+    assert (found.made, engine.calls, len(found.frames)) == (made, made, kept)
+    assert found.steps == [8, 6][:kept]
+    reasons = ["no convergence", "a force of 60 eV/Å"]
+    assert found.reasons == reasons[: max(0, min(made, 1)) + (made >= 3)]
+
+
+def test_forces_alone_go_into_the_sums() -> None:
+    found = make_labels(_moments(1.0), Counting(), HealConfig(calculator="x"), 5)
+    assert found.frames[0].energy == 7.0
+    assert found.bare[0].energy is None
+    assert found.bare[0].forces is not None
+    assert found.bare.reference_energies == {}
+
+
+def test_no_call_is_made_for_what_comes_after_a_torn_frame() -> None:
+    engine = Counting()
+    heal = HealConfig(calculator="x")
+    found = make_labels([*reversed(_moments(1.0, -1.0, 2.0))], engine, heal, 5)
+    assert (engine.calls, len(found.frames), found.steps) == (2, 1, [7])
+    assert found.reasons == ["no convergence", "later than one that could not be labelled"]
