@@ -163,6 +163,7 @@ class HealConfig(Config):
         options: keyword arguments of its class.
         checkpoint: the finetuned folder that the model was exported from; "": as its export says.
         max_labels: calls of the calculator over the whole run.
+        max_healings: over the whole run.
         frames: labels wanted at an alarm.
         largest_frame: atoms of a frame beyond which none is labelled.
         shortest_distance: between atoms of a frame, Å; one with closer ones is not labelled.
@@ -175,10 +176,11 @@ class HealConfig(Config):
     options: dict[str, Any] = Field(default_factory=dict)
     checkpoint: str = ""
     max_labels: int = Field(50, ge=1)
+    max_healings: int = Field(20, ge=1)
     frames: int = Field(5, ge=1, le=1000)
     largest_frame: int = Field(200, ge=1)
     shortest_distance: float = Field(0.5, ge=0.0)
-    largest_force: float = Field(50.0, gt=0.0)
+    largest_force: float = Field(20.0, gt=0.0)
     mismatch: float = Field(0.1, ge=0.0)
 
 

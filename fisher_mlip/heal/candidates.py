@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from fisher_mlip.simulate.healing import Illness
 from fisher_mlip.simulate.rewinding import good_steps
 from fisher_mlip.simulate.systems import MolecularSystem
 from openmm_plugin.watch import ForceUncertainty
+
+
+# Of a gas: molecules that raised no alarm, whose states are labelled too.
+OTHERS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +49,11 @@ def system_frames(molecular: MolecularSystem, most_molecules: int) -> Frames:
 
 
 def alarm_moments(illness: Illness, artefact: Artefact) -> tuple[list[Moment], list[Moment]]:
-    """Return the frames before an alarm and, for where those are torn, earlier states; in time.
+    """Return the frames before an alarm and earlier states, both in time.
 
     Molecules that are independent come one by one: those that the alarms name, or the one that the
     model is least sure of (for its uncertainty), or the fastest. The states are those that the run
-    could be rewound to.
+    could be rewound to, with a few of the other molecules: they are as hot, and the next to go.
 
     Args:
         illness: the alarms, with a file of frames.
@@ -67,12 +72,17 @@ def alarm_moments(illness: Illness, artefact: Artefact) -> tuple[list[Moment], l
         return looks, states
     index = illness.molecular.molecules
     sick = _named(illness, index) or [_sickest(illness, looks[-1].frame, images[-1], artefact)]
-    chosen = [index == molecule for molecule in sick]
-    parts = [
-        [Moment(whole.step, _part(whole.frame, atoms)) for whole in kind for atoms in chosen]
-        for kind in (looks, states)
+    others = [molecule for molecule in range(int(index.max()) + 1) if molecule not in sick]
+    watched = [*sick, *others[:OTHERS]]
+    return _parts(looks, index, sick), _parts(states, index, watched)
+
+
+def _parts(moments: Sequence[Moment], index: IntArray, molecules: Sequence[int]) -> list[Moment]:
+    return [
+        Moment(whole.step, _part(whole.frame, index == molecule))
+        for whole in moments
+        for molecule in molecules
     ]
-    return parts[0], parts[1]
 
 
 def usable(
@@ -120,6 +130,12 @@ def spread_out(moments: Sequence[Moment]) -> list[Moment]:
         order.append(int(np.argmax(nearest)))
         nearest = np.minimum(nearest, _far(rows, order[-1]))
     return [moments[number] for number in order]
+
+
+def in_turn(first: Sequence[Moment], second: Sequence[Moment]) -> list[Moment]:
+    """Return moments of two kinds alternately, the rest of the longer one at the end."""
+    pairs = zip_longest(first, second)
+    return [moment for pair in pairs for moment in pair if moment is not None]
 
 
 def _far(rows: FloatArray, number: int) -> FloatArray:

@@ -12,6 +12,9 @@ from fisher_mlip.data.labeling import label_frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.heal.candidates import Moment
 
+# Every fourth label judges, the third the first: two labels are for solving.
+FIRST_JUDGE, EVERY = 2, 4
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -33,6 +36,17 @@ class Labels:
     def bare(self) -> Frames:
         """The frames with their forces alone: energies may count from another zero."""
         return Frames(tuple(f.relabelled(energy=None, stress=None) for f in self.frames))
+
+    @property
+    def judging(self) -> list[int]:
+        """Which frames judge: without any, the choice of a head would not see the alarm."""
+        return list(range(FIRST_JUDGE, len(self.frames), EVERY))
+
+    @property
+    def solving(self) -> list[int]:
+        """Which frames theta is solved from."""
+        judging = self.judging
+        return [number for number in range(len(self.frames)) if number not in judging]
 
 
 def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, most: int) -> Labels:

@@ -12,7 +12,13 @@ from fisher_mlip.export import Artefact, load_artefact, write_artefact
 from fisher_mlip.export.parity import compare, require_parity
 from fisher_mlip.fisher import Solution, save_solution
 from fisher_mlip.fisher.update import update
-from fisher_mlip.heal.candidates import alarm_moments, spread_out, system_frames, usable
+from fisher_mlip.heal.candidates import (
+    alarm_moments,
+    in_turn,
+    spread_out,
+    system_frames,
+    usable,
+)
 from fisher_mlip.heal.labels import Labels, make_labels
 from fisher_mlip.heal.origin import load_origin
 from fisher_mlip.heal.theory import check_theory, held_out_error, largest_error
@@ -87,16 +93,18 @@ class UpdatingHealer:
         name = f"healed-{len(healed_models(folder)) + 1:03d}"
         if _is_of(folder, name, illness):
             return Healed(name, sound_step=read_healing(folder, name).sound_step)
-        made = sum(healing.made for healing in read_healings(folder))
+        healings = read_healings(folder)
+        if len(healings) >= self._heal.max_healings:
+            return Healed("", f"{len(healings)} healings were made, as many as may be")
+        made = sum(healing.made for healing in healings)
         if made >= self._heal.max_labels:
             return Healed("", f"{made} labels were made, as many as may be")
         checkpoint, gram = load_origin(_last(folder, self._heal.checkpoint))
         running = artefact_in_use(folder, load_artefact(Path(self._config.model)))
         looks, states = alarm_moments(illness, running)
         kept, reasons = usable([*states, *looks], gram, self._heal.shortest_distance)
-        # States are for where the looks cannot be labelled: the latest first.
         early = [moment for moment in kept if looks and moment.step < looks[0].step]
-        ordered = [*spread_out(kept[len(early) :]), *reversed(early)]
+        ordered = in_turn(spread_out(kept[len(early) :]), spread_out(early))
         most = self._heal.max_labels - made
         labels = make_labels(ordered, self._calculator, self._heal, most)
         for reason, count in Counter([*reasons, *labels.reasons]).items():
@@ -104,7 +112,9 @@ class UpdatingHealer:
         if not len(labels.frames):
             found = len(looks) + len(states)
             return Healed("", f"none of the {found} frames before the alarm could be labelled")
-        solution = update(checkpoint, gram, labels.bare, "add")
+        bare = labels.bare
+        judging = bare.subset(labels.judging) if labels.judging else None
+        solution = update(checkpoint, gram, bare.subset(labels.solving), "add", judging=judging)
         if self._config.uncertainty_interval and not solution.checkpoint.config.sampled_heads:
             return Healed("", "the pretrained model fits best, and tells no uncertainty")
         mismatch = self._heal.mismatch

@@ -4,11 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openmm import Context, Platform, System, VerletIntegrator, XmlSerializer, unit
 
 from fisher_mlip.data import Frame
 from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions, ethanol_topology
 from fisher_mlip.fisher.gram_file import load_gram
-from fisher_mlip.heal.candidates import Moment, alarm_moments, spread_out, system_frames, usable
+from fisher_mlip.heal.candidates import (
+    Moment,
+    alarm_moments,
+    in_turn,
+    spread_out,
+    system_frames,
+    usable,
+)
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.healing import Illness
 from fisher_mlip.simulate.systems import MolecularSystem
@@ -62,6 +70,35 @@ def test_the_molecule_that_raised_the_alarm_is_labelled(
         np.testing.assert_allclose(frame.positions, expected + shift, atol=1e-6)
 
 
+def test_states_come_with_molecules_that_raised_no_alarm(poor: Poor, tmp_path: Path) -> None:
+    illness = _illness(tmp_path, "atom 11")
+    shifts = {2: 0.3, 4: 0.4, 7: 0.5}
+    for step, shift in shifts.items():
+        _write_state(illness, step, shift)
+    looks, states = alarm_moments(illness, poor.artefact)
+    assert [look.step for look in looks] == [6, 8]
+    # Step 7 is later than the first look.
+    assert [state.step for state in states] == [2, 2, 2, 4, 4, 4]
+    for state, molecule in zip(states, (1, 0, 2) * 2, strict=True):
+        expected = ethanol_positions() + np.array([20.0 * molecule, 0.0, 0.0])
+        np.testing.assert_allclose(
+            state.frame.positions, expected + shifts[state.step], atol=1e-6
+        )
+
+
+def _write_state(illness: Illness, step: int, shift: float) -> None:
+    """Write a state whose positions are moved by a length, Å."""
+    system = System()
+    for mass in illness.molecular.masses:
+        system.addParticle(mass)
+    platform = Platform.getPlatformByName("Reference")
+    context = Context(system, VerletIntegrator(0.001), platform)
+    context.setPositions((illness.molecular.positions + shift) * unit.angstrom)
+    illness.folder.good_states.mkdir(exist_ok=True)
+    text = XmlSerializer.serialize(context.getState(positions=True))
+    illness.folder.good_state(step).write_text(text)
+
+
 def test_an_alarm_without_frames_has_none(poor: Poor, tmp_path: Path) -> None:
     illness = _illness(tmp_path, "")
     (tmp_path / "alarm-8.xyz").unlink()
@@ -95,6 +132,12 @@ def test_the_first_frames_are_far_from_each_other() -> None:
     assert order[1] == 0.0
     assert sorted(order) == [0.0, 0.01, 0.02, 0.03, 0.5, 0.51, 0.52]
     assert spread_out([]) == []
+
+
+def test_two_kinds_take_turns() -> None:
+    first, second = ([Moment(step, _stretched(0.0)) for step in steps] for steps in ((1, 2, 3), (8,)))
+    assert [moment.step for moment in in_turn(first, second)] == [1, 8, 2, 3]
+    assert [moment.step for moment in in_turn([], second)] == [8]
 
 
 def test_a_gas_is_known_by_its_first_molecules() -> None:

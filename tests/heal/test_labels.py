@@ -64,6 +64,17 @@ def test_forces_alone_go_into_the_sums() -> None:
     assert found.bare.reference_energies == {}
 
 
+@pytest.mark.parametrize(
+    ("n_labels", "judging"), [(1, []), (2, []), (3, [2]), (6, [2]), (8, [2, 6])]
+)
+def test_every_fourth_label_judges(n_labels: int, judging: list[int]) -> None:
+    made = make_labels(
+        _moments(*range(1, n_labels + 1)), Counting(), HealConfig(calculator="x", frames=99), 99
+    )
+    assert made.judging == judging
+    assert sorted([*made.judging, *made.solving]) == [*range(n_labels)]
+
+
 def test_no_call_is_made_for_what_comes_after_a_torn_frame() -> None:
     engine = Counting()
     heal = HealConfig(calculator="x")
