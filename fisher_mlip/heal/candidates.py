@@ -23,17 +23,17 @@ from fisher_mlip.simulate.rewinding import good_steps
 from fisher_mlip.simulate.systems import MolecularSystem
 from openmm_plugin.watch import ForceUncertainty
 
-
 # Of a gas: molecules that raised no alarm, whose states are labelled too.
 OTHERS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """A frame of a run, and the step that it is of."""
+    """A frame of a run, the step that it is of and, of a gas, its molecule."""
 
     step: int
     frame: Frame
+    molecule: int = 0
 
 
 def system_frames(molecular: MolecularSystem, most_molecules: int) -> Frames:
@@ -62,11 +62,12 @@ def alarm_moments(illness: Illness, artefact: Artefact) -> tuple[list[Moment], l
     Raises:
         InputError: a file cannot be read.
     """
-    images = _images(illness)
+    steps = good_steps(illness.folder)
+    images = _later_than(max(steps, default=-1), _images(illness))
     looks = [Moment(int(i.info["step"]), frame_of_atoms(i, "a frame of the alarm")) for i in images]
     if not looks:
         return [], []
-    first, states = looks[0].step, [_state(illness, step) for step in good_steps(illness.folder)]
+    first, states = looks[0].step, [_state(illness, step) for step in steps]
     states = [state for state in states if state.step < first]
     if not illness.molecular.independent_molecules:
         return looks, states
@@ -77,9 +78,18 @@ def alarm_moments(illness: Illness, artefact: Artefact) -> tuple[list[Moment], l
     return _parts(looks, index, sick), _parts(states, index, watched)
 
 
+def _later_than(step: int, images: list[Any]) -> list[Any]:
+    """Return the looks after the last checkpoint, or that of the alarm alone.
+
+    A watch forgets its looks when a run is killed: without those of before the checkpoint, a
+    resumed run is healed as one that was never killed. Its state stands in for them.
+    """
+    return [image for image in images if int(image.info["step"]) > step] or images[-1:]
+
+
 def _parts(moments: Sequence[Moment], index: IntArray, molecules: Sequence[int]) -> list[Moment]:
     return [
-        Moment(whole.step, _part(whole.frame, index == molecule))
+        Moment(whole.step, _part(whole.frame, index == molecule), molecule)
         for whole in moments
         for molecule in molecules
     ]

@@ -52,7 +52,8 @@ class Labels:
 def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, most: int) -> Labels:
     """Label frames in their order until there are enough.
 
-    What cannot be labelled is torn, and so is what comes after it: no call is made for that.
+    What cannot be labelled, or only with forces too large, is torn, and so is what comes after it
+    of that molecule: no call is made for that.
 
     Args:
         moments: that may be labelled.
@@ -64,12 +65,12 @@ def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, mo
     reasons: list[str] = []
     steps: list[int] = []
     made = 0
-    torn: float = np.inf
+    torn: dict[int, int] = {}
     for moment in moments:
         if made == most or len(kept) == heal.frames:
             break
-        if moment.step >= torn:
-            reasons.append("later than one that could not be labelled")
+        if moment.step >= torn.get(moment.molecule, moment.step + 1):
+            reasons.append("later than one that is torn")
             continue
         made += 1
         one = Frames((moment.frame,), source="the alarm's frames")
@@ -77,11 +78,12 @@ def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, mo
             (labelled,) = label_frames(one, calculator, isolated_atoms=False).frames
         except InputError as failure:
             reasons.append(str(failure.__cause__ or failure))
-            torn = moment.step
+            torn[moment.molecule] = moment.step
             continue
         largest = float(np.linalg.norm(np.asarray(labelled.forces), axis=1).max())
         if largest > heal.largest_force:
-            reasons.append(f"a force of {largest:.3g} eV/Å")
+            reasons.append(f"a force beyond {heal.largest_force:g} eV/Å")
+            torn[moment.molecule] = moment.step
         else:
             kept.append(labelled)
             steps.append(moment.step)

@@ -104,9 +104,7 @@ def test_judges_are_added_and_never_solved_from(
     judge = truth.subset([8])
     found = update(*there, truth.subset([5]), "add", judging=judge, options=PLAIN)
     plain = update(*there, truth.subset([5]), "add", options=PLAIN)
-    np.testing.assert_array_equal(
-        found.gram.training.forces.gram, plain.gram.training.forces.gram
-    )
+    np.testing.assert_array_equal(found.gram.training.forces.gram, plain.gram.training.forces.gram)
     own = accumulate(base.network, judge, ELEMENTS).forces
     change = found.gram.held_out.forces - plain.gram.held_out.forces
     assert (change.count, change.weight) == (own.count, pytest.approx(own.weight))

@@ -76,14 +76,12 @@ def test_states_come_with_molecules_that_raised_no_alarm(poor: Poor, tmp_path: P
     for step, shift in shifts.items():
         _write_state(illness, step, shift)
     looks, states = alarm_moments(illness, poor.artefact)
-    assert [look.step for look in looks] == [6, 8]
-    # Step 7 is later than the first look.
-    assert [state.step for state in states] == [2, 2, 2, 4, 4, 4]
-    for state, molecule in zip(states, (1, 0, 2) * 2, strict=True):
+    # The look at 6 is of before the last checkpoint.
+    assert [look.step for look in looks] == [8]
+    assert [state.step for state in states] == [2, 2, 2, 4, 4, 4, 7, 7, 7]
+    for state, molecule in zip(states, (1, 0, 2) * 3, strict=True):
         expected = ethanol_positions() + np.array([20.0 * molecule, 0.0, 0.0])
-        np.testing.assert_allclose(
-            state.frame.positions, expected + shifts[state.step], atol=1e-6
-        )
+        np.testing.assert_allclose(state.frame.positions, expected + shifts[state.step], atol=1e-6)
 
 
 def _write_state(illness: Illness, step: int, shift: float) -> None:
@@ -135,7 +133,9 @@ def test_the_first_frames_are_far_from_each_other() -> None:
 
 
 def test_two_kinds_take_turns() -> None:
-    first, second = ([Moment(step, _stretched(0.0)) for step in steps] for steps in ((1, 2, 3), (8,)))
+    first, second = (
+        [Moment(step, _stretched(0.0)) for step in steps] for steps in ((1, 2, 3), (8,))
+    )
     assert [moment.step for moment in in_turn(first, second)] == [1, 8, 2, 3]
     assert [moment.step for moment in in_turn([], second)] == [8]
 

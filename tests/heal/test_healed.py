@@ -72,7 +72,7 @@ def test_labels_are_solved_from_and_judge(whole: tuple[Path, RunSummary], poor: 
 
 
 def test_the_context_has_the_healed_model(whole: tuple[Path, RunSummary], poor: Poor) -> None:
-    """The ledger's energy at the last checkpoint is that model's; the sabotage: not the old one's."""
+    """Energies of the ledger are that model's; the sabotage: not those of the old one."""
     run, _ = whole
     state = read_state(RunFolder(run))
     positions = np.array(state.getPositions(asNumpy=True)._value) * 10.0

@@ -1,5 +1,6 @@
 """Labels: how many are made, and which of them are kept."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_the_budget_counts_every_call(most: int, made: int, kept: int) -> None:
     found = make_labels(_moments(-1.0, 1.0, 60.0, 2.0, 3.0), engine, heal, most)
     assert (found.made, engine.calls, len(found.frames)) == (made, made, kept)
     assert found.steps == [8, 6][:kept]
-    reasons = ["no convergence", "a force of 60 eV/Å"]
+    reasons = ["no convergence", "a force beyond 50 eV/Å"]
     assert found.reasons == reasons[: max(0, min(made, 1)) + (made >= 3)]
 
 
@@ -80,4 +81,14 @@ def test_no_call_is_made_for_what_comes_after_a_torn_frame() -> None:
     heal = HealConfig(calculator="x")
     found = make_labels([*reversed(_moments(1.0, -1.0, 2.0))], engine, heal, 5)
     assert (engine.calls, len(found.frames), found.steps) == (2, 1, [7])
-    assert found.reasons == ["no convergence", "later than one that could not be labelled"]
+    assert found.reasons == ["no convergence", "later than one that is torn"]
+
+
+def test_one_molecule_is_torn_and_another_is_not() -> None:
+    """A force that is too large tears as a failure does."""
+    engine = Counting()
+    early, middle, late = reversed(_moments(1.0, 60.0, 2.0))
+    other = replace(_moments(3.0)[0], molecule=1)
+    found = make_labels([middle, late, other, early], engine, HealConfig(calculator="x"), 9)
+    assert (engine.calls, found.steps) == (3, [other.step, early.step])
+    assert found.reasons == ["a force beyond 20 eV/Å", "later than one that is torn"]
