@@ -168,6 +168,8 @@ class HealConfig(Config):
         largest_frame: atoms of a frame beyond which none is labelled.
         shortest_distance: between atoms of a frame, Å; one with closer ones is not labelled.
         largest_force: of a label, on an atom, eV/Å; one with larger ones is left out.
+        largest_error: of the running model on a label, root mean square, eV/Å; beyond it the frame
+            is no neighbor of the data, and is left out.
         mismatch: eV/Å by which the calculator's forces may differ from the model's at the run's
             start, beyond twice the model's held-out error.
     """
@@ -181,6 +183,7 @@ class HealConfig(Config):
     largest_frame: int = Field(200, ge=1)
     shortest_distance: float = Field(0.5, ge=0.0)
     largest_force: float = Field(20.0, gt=0.0)
+    largest_error: float = Field(2.0, gt=0.0)
     mismatch: float = Field(0.1, ge=0.0)
 
 

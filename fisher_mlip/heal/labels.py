@@ -1,6 +1,6 @@
 """Frames of an alarm -> labels that a model can be solved from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,17 +49,24 @@ class Labels:
         return [number for number in range(len(self.frames)) if number not in judging]
 
 
-def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, most: int) -> Labels:
+def make_labels(
+    moments: Sequence[Moment],
+    calculator: Any,
+    heal: HealConfig,
+    most: int,
+    error_of: Callable[[Frame], float],
+) -> Labels:
     """Label frames in their order until there are enough.
 
-    What cannot be labelled, or only with forces too large, is torn, and so is what comes after it
-    of that molecule: no call is made for that.
+    What cannot be labelled, or only with forces or errors too large, is torn, and so is what comes
+    after it of that molecule: no call is made for that.
 
     Args:
         moments: that may be labelled.
         calculator: of ASE.
         heal: how many labels are wanted, and how large their forces may be.
         most: calls of the calculator.
+        error_of: root mean square force error of the running model on a label, eV/Å.
     """
     kept: list[Frame] = []
     reasons: list[str] = []
@@ -83,6 +90,9 @@ def make_labels(moments: Sequence[Moment], calculator: Any, heal: HealConfig, mo
         largest = float(np.linalg.norm(np.asarray(labelled.forces), axis=1).max())
         if largest > heal.largest_force:
             reasons.append(f"a force beyond {heal.largest_force:g} eV/Å")
+            torn[moment.molecule] = moment.step
+        elif not error_of(labelled) <= heal.largest_error:
+            reasons.append(f"an error beyond {heal.largest_error:g} eV/Å")
             torn[moment.molecule] = moment.step
         else:
             kept.append(labelled)

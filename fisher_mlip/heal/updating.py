@@ -2,11 +2,12 @@
 
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fisher_mlip.config import SimulateConfig
-from fisher_mlip.data import Frames, write_frames
+from fisher_mlip.data import Frame, Frames, write_frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact, write_artefact
 from fisher_mlip.export.parity import compare, require_parity
@@ -106,7 +107,8 @@ class UpdatingHealer:
         early = [moment for moment in kept if looks and moment.step < looks[0].step]
         ordered = in_turn(spread_out(kept[len(early) :]), spread_out(early))
         most = self._heal.max_labels - made
-        labels = make_labels(ordered, self._calculator, self._heal, most)
+        error_of = partial(_force_error, checkpoint)
+        labels = make_labels(ordered, self._calculator, self._heal, most, error_of)
         for reason, count in Counter([*reasons, *labels.reasons]).items():
             show_note(f"heal: left out frames of the alarm, {count} for: {reason}")
         if not len(labels.frames):
@@ -168,6 +170,11 @@ def _healing(
     )
 
 
+def _force_error(checkpoint: Checkpoint, label: Frame) -> float:
+    bare = label.relabelled(energy=None, stress=None)
+    return errors(checkpoint.network, Frames((bare,)), checkpoint.config).force_rmse
+
+
 def _sound_step(before: Checkpoint, labels: Labels, illness: Illness, mismatch: float) -> int:
     """Return the last step up to which the model that was running made errors as it does on data.
 
@@ -177,9 +184,9 @@ def _sound_step(before: Checkpoint, labels: Labels, illness: Illness, mismatch: 
     bound = largest_error(before, mismatch)
     first = illness.alarms[0].step
     for step, frame in sorted(
-        zip(labels.steps, labels.bare, strict=True), key=lambda each: each[0]
+        zip(labels.steps, labels.frames, strict=True), key=lambda each: each[0]
     ):
-        if errors(before.network, Frames((frame,)), before.config).force_rmse > bound:
+        if _force_error(before, frame) > bound:
             return max(step - 1, 0)
         first = step
     return first

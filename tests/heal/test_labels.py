@@ -11,7 +11,7 @@ from fisher_mlip.config import HealConfig
 from fisher_mlip.data import Frame
 from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
 from fisher_mlip.heal.candidates import Moment
-from fisher_mlip.heal.labels import make_labels
+from fisher_mlip.heal.labels import Labels, make_labels
 
 
 class Counting(Calculator):
@@ -36,6 +36,10 @@ class Counting(Calculator):
         self.results = {"energy": 7.0, "forces": forces}
 
 
+def _labelled(*given: Any, error: float = 0.0) -> Labels:
+    return make_labels(*given, lambda _: error)
+
+
 def _moments(*firsts: float) -> list[Moment]:
     moments = []
     for step, first in zip(range(9, 0, -1), firsts, strict=False):
@@ -50,7 +54,7 @@ def test_the_budget_counts_every_call(most: int, made: int, kept: int) -> None:
     """Two labels are wanted; one call fails and one force is too large."""
     engine = Counting()
     heal = HealConfig(calculator="x", frames=2, largest_force=50.0)
-    found = make_labels(_moments(-1.0, 1.0, 60.0, 2.0, 3.0), engine, heal, most)
+    found = _labelled(_moments(-1.0, 1.0, 60.0, 2.0, 3.0), engine, heal, most)
     assert (found.made, engine.calls, len(found.frames)) == (made, made, kept)
     assert found.steps == [8, 6][:kept]
     reasons = ["no convergence", "a force beyond 50 eV/Å"]
@@ -58,7 +62,7 @@ def test_the_budget_counts_every_call(most: int, made: int, kept: int) -> None:
 
 
 def test_forces_alone_go_into_the_sums() -> None:
-    found = make_labels(_moments(1.0), Counting(), HealConfig(calculator="x"), 5)
+    found = _labelled(_moments(1.0), Counting(), HealConfig(calculator="x"), 5)
     assert found.frames[0].energy == 7.0
     assert found.bare[0].energy is None
     assert found.bare[0].forces is not None
@@ -69,7 +73,7 @@ def test_forces_alone_go_into_the_sums() -> None:
     ("n_labels", "judging"), [(1, []), (2, []), (3, [2]), (6, [2]), (8, [2, 6])]
 )
 def test_every_fourth_label_judges(n_labels: int, judging: list[int]) -> None:
-    made = make_labels(
+    made = _labelled(
         _moments(*range(1, n_labels + 1)), Counting(), HealConfig(calculator="x", frames=99), 99
     )
     assert made.judging == judging
@@ -79,7 +83,7 @@ def test_every_fourth_label_judges(n_labels: int, judging: list[int]) -> None:
 def test_no_call_is_made_for_what_comes_after_a_torn_frame() -> None:
     engine = Counting()
     heal = HealConfig(calculator="x")
-    found = make_labels([*reversed(_moments(1.0, -1.0, 2.0))], engine, heal, 5)
+    found = _labelled([*reversed(_moments(1.0, -1.0, 2.0))], engine, heal, 5)
     assert (engine.calls, len(found.frames), found.steps) == (2, 1, [7])
     assert found.reasons == ["no convergence", "later than one that is torn"]
 
@@ -89,6 +93,13 @@ def test_one_molecule_is_torn_and_another_is_not() -> None:
     engine = Counting()
     early, middle, late = reversed(_moments(1.0, 60.0, 2.0))
     other = replace(_moments(3.0)[0], molecule=1)
-    found = make_labels([middle, late, other, early], engine, HealConfig(calculator="x"), 9)
+    found = _labelled([middle, late, other, early], engine, HealConfig(calculator="x"), 9)
     assert (engine.calls, found.steps) == (3, [other.step, early.step])
     assert found.reasons == ["a force beyond 20 eV/Å", "later than one that is torn"]
+
+
+@pytest.mark.parametrize(("error", "kept"), [(1.9, 2), (2.1, 0), (float("nan"), 0)])
+def test_where_the_model_is_lost_labels_are_left_out(error: float, kept: int) -> None:
+    found = _labelled(_moments(1.0, 2.0), Counting(), HealConfig(calculator="x"), 9, error=error)
+    assert (found.made, len(found.frames)) == (2, kept)
+    assert found.reasons == ["an error beyond 2 eV/Å"] * (2 - kept)
