@@ -154,6 +154,39 @@ class WatchConfig(Config):
         return self.rewind_steps or self.frames * self.interval
 
 
+class HealConfig(Config):
+    """How alarms of a run are healed: by labels of their frames, and theta solved again.
+
+    Attributes:
+        calculator: `opls-ethanol`, `tblite`, or `module:Class` of an ASE calculator, of the level
+            of theory that the model was trained on; "" heals nothing.
+        options: keyword arguments of its class.
+        checkpoint: the finetuned folder that the model was exported from; "": as its export says.
+        max_labels: calls of the calculator over the whole run.
+        max_healings: over the whole run.
+        frames: labels wanted at an alarm.
+        largest_frame: atoms of a frame beyond which none is labelled.
+        shortest_distance: between atoms of a frame, Å; one with closer ones is not labelled.
+        largest_force: of a label, on an atom, eV/Å; one with larger ones is left out.
+        largest_error: of the running model on a label, root mean square, eV/Å; beyond it the frame
+            is no neighbor of the data, and is left out.
+        mismatch: eV/Å by which the calculator's forces may differ from the model's at the run's
+            start, beyond twice the model's held-out error.
+    """
+
+    calculator: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    checkpoint: str = ""
+    max_labels: int = Field(50, ge=1)
+    max_healings: int = Field(20, ge=1)
+    frames: int = Field(5, ge=1, le=1000)
+    largest_frame: int = Field(200, ge=1)
+    shortest_distance: float = Field(0.5, ge=0.0)
+    largest_force: float = Field(20.0, gt=0.0)
+    largest_error: float = Field(2.0, gt=0.0)
+    mismatch: float = Field(0.1, ge=0.0)
+
+
 class SimulateConfig(Config):
     """One run, in OpenMM or LAMMPS.
 
@@ -192,6 +225,8 @@ class SimulateConfig(Config):
         on_alarm: what an alarm does: `warn` writes it down and goes on, since a bound that does not
             fit a system must not cost a run; `stop` ends the run; `rewind` goes on from a state
             before it with new velocities.
+        heal: what labels the frames of an alarm before a rewind, which goes on with the model
+            solved again.
     """
 
     model: str
@@ -224,6 +259,7 @@ class SimulateConfig(Config):
     uncertainty_interval: int = Field(0, ge=0)
     watch: WatchConfig = WatchConfig()
     on_alarm: Literal["warn", "stop", "rewind"] = "warn"
+    heal: HealConfig = HealConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -231,6 +267,16 @@ class SimulateConfig(Config):
         """LAMMPS has no molecules that do not see each other."""
         if isinstance(content, dict) and content.get("engine") == "lammps":
             return {"system": "ethanol-liquid"} | content
+        return content
+
+    @model_validator(mode="before")
+    @classmethod
+    def _healed_by_rewinds(cls, content: Any) -> Any:
+        """A healing goes on from before the alarm, as a rewind does."""
+        heal = content.get("heal") if isinstance(content, dict) else None
+        named = heal.calculator if isinstance(heal, HealConfig) else ""
+        if named or (isinstance(heal, dict) and heal.get("calculator")):
+            return {"on_alarm": "rewind"} | content
         return content
 
 

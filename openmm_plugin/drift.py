@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fisher_mlip.errors import InputError
 
-TIME, TOTAL = "Time (ps)", "Total Energy (kJ/mole)"
+STEP, TIME, TOTAL = "Step", "Time (ps)", "Total Energy (kJ/mole)"
 # Of a Nosé-Hoover run: the total energy and that of its heat bath.
 CONSERVED = "Conserved Energy (kJ/mole)"
 
@@ -41,16 +41,21 @@ class DriftLine:
         """Energy per time; NaN for fewer than two points."""
         return self._products / self._squares if self._squares > 0.0 else float("nan")
 
-    def add_rows_of(self, ledger: Path) -> None:
+    def add_rows_of(self, ledger: Path, after_step: int = -1) -> None:
         """Take the points of the rows that are in a ledger, of the conserved energy if it has one.
+
+        Args:
+            ledger: the file.
+            after_step: rows up to this step are left out.
 
         Raises:
             InputError: the file has no such columns, or a row that is none.
         """
         with ledger.open(encoding="utf-8") as lines:
             column = CONSERVED if f'"{CONSERVED}"' in next(lines, "") else TOTAL
-        for time, energy in _values(ledger, (TIME, column)):
-            self.add(time, energy)
+        for step, time, energy in _values(ledger, (STEP, TIME, column)):
+            if step > after_step:
+                self.add(time, energy)
 
 
 def last_value(ledger: Path, column: str) -> float:

@@ -51,6 +51,8 @@ class LedgerReporter(RowReporter):
         append: go on with a file that has its header and its row of the current step.
         momentum_groups: (n_atoms,), groups of atoms whose total momentum is zero and stays so; it
             decides the degrees of freedom of the temperatures. None: three for every atom.
+        drift_after: step after whose row velocities were drawn anew or the potential is another,
+            when appending: the drift is of later rows.
         list_rebuilds: returns how often the potential has rebuilt its neighbor list in this
             process; None for no such column. A resumed run rebuilds it once more at its start.
 
@@ -69,6 +71,7 @@ class LedgerReporter(RowReporter):
         *,
         append: bool = False,
         momentum_groups: IntArray | None = None,
+        drift_after: int = -1,
         list_rebuilds: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(file, interval, append=append)
@@ -76,7 +79,7 @@ class LedgerReporter(RowReporter):
         self._list_rebuilds = list_rebuilds
         self._rebuilds_before = 0
         if append:
-            self._drift.add_rows_of(Path(file))
+            self._drift.add_rows_of(Path(file), drift_after)
             if list_rebuilds is not None:
                 self._rebuilds_before = int(last_value(Path(file), REBUILDS)) - list_rebuilds()
         self._momentum_groups = momentum_groups

@@ -14,7 +14,8 @@ LIGHT_MODULES = ("fisher_mlip.building.", "fisher_mlip.fused.build.")
 ROOMS = (
     *("fisher_mlip.data", "fisher_mlip.model", "fisher_mlip.fused", "fisher_mlip.train"),
     *("fisher_mlip.fisher", "fisher_mlip.export", "openmm_plugin", "fisher_mlip.certificate"),
-    *("fisher_mlip.simulate", "fisher_mlip.lammps", "fisher_mlip.bench", "fisher_mlip.analysis"),
+    *("fisher_mlip.simulate", "fisher_mlip.heal", "fisher_mlip.lammps", "fisher_mlip.bench"),
+    "fisher_mlip.analysis",
     "fisher_mlip.compare",
     "fisher_mlip.diagnose",
     "fisher_mlip.stable",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fisher_mlip.analysis.run import Ledger, MoleculeEnergies, Reference
-from fisher_mlip.data.frames import FloatArray
+from fisher_mlip.data.frames import BoolArray, FloatArray
 from fisher_mlip.slopes import Fluctuation, Slope, fit_fluctuation, fit_slope
 
 MEV_PER_EV = 1000.0
@@ -107,7 +107,12 @@ def quantiles_of_rows(values: FloatArray, fractions: tuple[float, ...]) -> Float
 
 
 def energy_drift(
-    ledger: Ledger, n_atoms: int, *, discard_fraction: float, seed: int
+    ledger: Ledger,
+    n_atoms: int,
+    *,
+    discard_fraction: float,
+    seed: int,
+    after_ps: float | None = None,
 ) -> EnergyDrift:
     """Fit the drift of the total energy.
 
@@ -116,17 +121,19 @@ def energy_drift(
         n_atoms: atoms of the system.
         discard_fraction: part of the time span left out at the start.
         seed: of the bootstrap.
+        after_ps: rows up to this time are left out; None for none.
     """
-    time = ledger.time_ps
+    own = _later(ledger.time_ps, after_ps)
+    time = ledger.time_ps[own]
     if not len(time):
         nothing = fit_slope(time, time, seed=seed)
         unknown = Fluctuation(np.nan, np.nan, np.nan)
         return EnergyDrift(nothing, np.nan, np.nan, 0, np.nan, np.nan, unknown)
-    kept = time >= time[0] + discard_fraction * (time[-1] - time[0])
-    time = time[kept]
+    kept = own & (ledger.time_ps >= time[0] + discard_fraction * (time[-1] - time[0]))
+    time = ledger.time_ps[kept]
     scale = MEV_PER_EV / n_atoms
     # The start is taken off before scaling: differences of large totals keep their digits.
-    total = (ledger.total[kept] - ledger.total[0]) * scale
+    total = (ledger.total[kept] - ledger.total[kept][0]) * scale
     slope = fit_slope(time, total, seed=seed)
     kinetic_std = float(ledger.kinetic[kept].std() * scale)
     moved = abs(slope.value) * float(time[-1] - time[0])
@@ -137,20 +144,32 @@ def energy_drift(
 
 
 def molecule_drift(
-    molecules: MoleculeEnergies, reference: Reference, *, energy_threshold: float
-) -> MoleculeDrift:
+    molecules: MoleculeEnergies,
+    reference: Reference,
+    *,
+    energy_threshold: float,
+    after_ps: float | None = None,
+) -> MoleculeDrift | None:
     """Fit each molecule's slope and measure how far its energy went.
 
     Args:
         molecules: (n_rows, n_molecules) energies.
         reference: to count each molecule's atoms.
         energy_threshold: eV, of the spread.
+        after_ps: rows up to this time are left out; None for none.
+
+    Returns:
+        None where fewer than three rows are left.
     """
+    own = _later(molecules.time_ps, after_ps)
+    time, energy = molecules.time_ps[own], molecules.energy[own]
+    if len(time) < 3:
+        return None
     atoms = np.bincount(reference.molecule_index, minlength=reference.n_molecules)
-    change = molecules.energy - molecules.energy[0]
+    change = energy - energy[0]
     finite = np.isfinite(change).all(axis=0)
     slope, fluctuation = np.full((2, reference.n_molecules), np.nan)
-    slope[finite], fluctuation[finite] = trends(molecules.time_ps, change[:, finite])
+    slope[finite], fluctuation[finite] = trends(time, change[:, finite])
     spread = np.full(reference.n_molecules, np.inf)
     spread[finite] = np.ptp(change[:, finite], axis=0)
     scale = MEV_PER_EV / atoms
@@ -170,3 +189,10 @@ def trends(time: FloatArray, series: FloatArray) -> tuple[FloatArray, FloatArray
     residuals = centred - weights[:, None] * slopes
     squares = (residuals**2).sum(axis=0)
     return slopes, np.sqrt(squares / (len(time) - 2))
+
+
+def _later(time_ps: FloatArray, after_ps: float | None) -> BoolArray:
+    """Return which rows are later than a time, (n_rows,), by more than its rounding."""
+    if after_ps is None:
+        return np.ones(len(time_ps), dtype=bool)
+    return np.asarray(time_ps > after_ps * (1.0 + 1e-9))

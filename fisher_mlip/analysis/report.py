@@ -93,13 +93,22 @@ def analyze_runs(
 def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
     n_atoms = run.reference.n_atoms
     drift, later = (
-        energy_drift(run.ledger, n_atoms, discard_fraction=fraction, seed=config.seed)
+        energy_drift(
+            run.ledger,
+            n_atoms,
+            discard_fraction=fraction,
+            seed=config.seed,
+            after_ps=run.rewound_ps,
+        )
         for fraction in (0.0, config.discard_fraction)
     )
     molecules = None
     if run.molecules is not None:
         molecules = molecule_drift(
-            run.molecules, run.reference, energy_threshold=config.energy_threshold
+            run.molecules,
+            run.reference,
+            energy_threshold=config.energy_threshold,
+            after_ps=run.rewound_ps,
         )
     stability = find_breaks(run, threshold=config.threshold, reference=config.reference)
     status = status_of(run, drift, stability)
@@ -117,7 +126,19 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         status,
         verdict_of(run, status, drift, later, molecules, stability),
         limits_of(run, drift, stability),
-        (*run.notes, *_trajectory_notes(run), *without_uncertainty),
+        (*run.notes, *_rewind_notes(run), *_trajectory_notes(run), *without_uncertainty),
+    )
+
+
+def _rewind_notes(run: Run) -> tuple[str, ...]:
+    """Say where the rows begin that drifts are fitted to."""
+    if run.rewound_ps is None:
+        return ()
+    models = run.summary.get("healings") or []
+    model = f" and the model '{models[-1]['model']}'" if models else ""
+    return (
+        f"rewound to {run.rewound_ps:.4g} ps: drifts are of the rows after it, which have new "
+        f"velocities{model}",
     )
 
 

@@ -117,6 +117,8 @@ class Run:
         summary: what the run wrote at its end; empty if it has not ended.
         notes: what was missing or torn, in sentences.
         alarms: of the run's watch, those before a rewind too.
+        rewound_ps: time that the last rewind went back to: up to it the total energy is that of
+            other velocities, and maybe of another model; None where all rows are of one stretch.
         dump: the trajectory of a LAMMPS run; None where segments of DCD hold it.
         is_foreign: a LAMMPS run that we did not start: what is known of it was inferred, and its
             configuration names no more than that.
@@ -132,6 +134,7 @@ class Run:
     summary: dict[str, Any]
     notes: tuple[str, ...]
     alarms: tuple[Alarm, ...] = ()
+    rewound_ps: float | None = None
     dump: Dump | None = None
     is_foreign: bool = False
     failure: str = ""

@@ -11,6 +11,8 @@ from fisher_mlip.analysis.table import Table, read_table
 from fisher_mlip.config import SimulateConfig, read_config
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import SUMMARY_NAME, read_json
+from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.rewinding import last_rewind
 from fisher_mlip.units import FS_PER_PS, KJ_PER_MOL_PER_EV
 from openmm_plugin.watch import read_alarms
 
@@ -59,6 +61,7 @@ def read_openmm_run(path: Path, label: str) -> Run:
     check_rows(len(table.values), table.path, described.blown_up_ps)
     last = int(table.values[-1, 0])
     torn = [torn_note(table.path)] if table.is_torn else []
+    rewound = last_rewind(RunFolder(path)) * described.config.timestep / FS_PER_PS
     return Run(
         path,
         label,
@@ -69,6 +72,7 @@ def read_openmm_run(path: Path, label: str) -> Run:
         described.summary,
         (*progress_notes(last, described), *torn, *described.notes),
         tuple(read_alarms(path / "alarms.csv")),
+        rewound if rewound > 0.0 else None,
     )
 
 

@@ -155,6 +155,30 @@ def simulate(
             "new velocities). LAMMPS: warn, or stop by temperature and uncertainty. Default: warn."
         ),
     ] = None,
+    heal: Annotated[
+        str | None,
+        typer.Option(
+            help="At an alarm, label its frames with this calculator of the data's level of "
+            "theory (opls, tblite, module:Class), solve for the head again, and go on from before "
+            "it. For finetuned models, in OpenMM."
+        ),
+    ] = None,
+    heal_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Of the calculator of --heal; repeatable."),
+    ] = None,
+    heal_checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Finetuned folder that the model was exported from. Default: as its export says."
+        ),
+    ] = None,
+    heal_max_labels: Annotated[
+        int | None, typer.Option(help="Most labels of --heal in the whole run. Default: 50.")
+    ] = None,
+    heal_frames: Annotated[
+        int | None, typer.Option(help="Labels of --heal wanted at an alarm. Default: 5.")
+    ] = None,
     watch_interval: Annotated[
         int | None, typer.Option(help="Steps between looks of the watch. Default: 10.")
     ] = None,
@@ -192,7 +216,7 @@ def simulate(
     Writes a run folder: trajectory, float64 ledger, checkpoints, summary. Ctrl-C stops it (exit
     code 130), with a checkpoint or, where there is noise, at the last regular one. A run whose
     energy stops being finite ends with exit code 3, one that the watch stopped with 4. Alarms and
-    their frames stand in alarms.csv and alarm-*.xyz.
+    their frames stand in alarms.csv and alarm-*.xyz, what healed them in healing.csv and healed-*.
 
     Example: fisher-mlip simulate model.pt --molecules 600 --steps 10000 --timestep 0.5 -o run
     """
@@ -211,6 +235,7 @@ def given_options(values: Mapping[str, Any]) -> dict[str, Any]:
         **{key: values[key] for key in SAME_NAMES if key in values},
         "pressure_bar": values["pressure"],
         "watch": _watch_options(values),
+        **_heal_options(values),
         "model": None if model is None else str(model),
     }
 
@@ -220,6 +245,24 @@ def _watch_options(given: Mapping[str, Any]) -> dict[str, Any] | None:
     names = {"watch": "enabled", "watch_interval": "interval", "rdf_reference": "rdf_reference"}
     found = {key: given[name] for name, key in names.items() if given[name] is not None}
     return found or None
+
+
+def _heal_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given of the nested configuration of healing, and the action that it needs.
+
+    A run that is resumed may have had another action.
+    """
+    from fisher_mlip.data.calculators import parse_options
+
+    names = {"heal": "calculator", "heal_checkpoint": "checkpoint"}
+    names |= {"heal_max_labels": "max_labels", "heal_frames": "frames"}
+    found = {key: given[name] for name, key in names.items() if given.get(name) is not None}
+    if given.get("heal_option"):
+        found["options"] = parse_options(given["heal_option"])
+    if not found:
+        return {}
+    needed = {"on_alarm": "rewind"} if "calculator" in found and not given.get("on_alarm") else {}
+    return {"heal": found} | needed
 
 
 def _run(
@@ -239,6 +282,8 @@ def _run(
     refuse_idle(given, chosen)
     if chosen.engine == "lammps":
         from fisher_mlip.lammps import run_lammps as run
+    elif chosen.heal.calculator:
+        from fisher_mlip.heal import run_healed_simulation as run
     else:
         from fisher_mlip.simulate import run_simulation as run
     summary = run(chosen, output, resume=on, overwrite=overwrite)
@@ -247,6 +292,8 @@ def _run(
         f"{summary.ns_per_day:.3g} ns/day",
         markup=False,
     )
+    if summary.healings:
+        console.print(f"healed {len(summary.healings)} alarms with {summary.labels} labels")
     if summary.message:
         console.print(summary.message, markup=False)
     names = [name for found in summary.paths.values() for name in _as_list(found)]

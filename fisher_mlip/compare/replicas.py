@@ -96,6 +96,8 @@ def _of_molecules(
 ) -> Replicas:
     assert run.molecules is not None
     drift = molecule_drift(run.molecules, run.reference, energy_threshold=config.energy_threshold)
+    # Three rows or more: a run with fewer has no energies of molecules.
+    assert drift is not None
     stability = _breaks(run, config)
     stable = _stable_molecules(run, stability)
     is_judged = is_conserved(run)

@@ -33,6 +33,7 @@ def label_frames(
     calculator: Any,
     *,
     skip_failed: bool = False,
+    isolated_atoms: bool = True,
     advance: Callable[[int], None] | None = None,
 ) -> Labeled:
     """Compute energy, forces and, for periodic frames, stress of every frame.
@@ -43,6 +44,7 @@ def label_frames(
         frames: positions to label.
         calculator: an ASE calculator; stress is left out where it has none.
         skip_failed: leave out frames on which the calculator fails.
+        isolated_atoms: label an atom of each element too, for E0s.
         advance: called with 1 after each frame.
 
     Raises:
@@ -66,6 +68,8 @@ def label_frames(
             advance(1)
     if not labeled:
         raise InputError(f"the calculator failed on all frames of '{frames.source}': {reason}")
+    if not isolated_atoms:
+        return Labeled(Frames(tuple(labeled), {}, frames.source), failures, ())
     energies = _isolated_atoms(frames.elements, calculator)
     missing = tuple(z for z in frames.elements if z not in energies)
     # Some E0s without the others would be refused later; none means a composition fit.

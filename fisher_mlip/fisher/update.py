@@ -22,6 +22,7 @@ from fisher_mlip.fisher.gram_file import (
     set_mixing,
 )
 from fisher_mlip.fisher.jacobian import feature_count
+from fisher_mlip.fisher.judge import judge_weights
 from fisher_mlip.fisher.normal_equations import accumulate
 from fisher_mlip.fisher.outside.holes import scan_energies
 from fisher_mlip.fisher.solution import Options, Solution
@@ -58,6 +59,7 @@ def update(
     frames: Frames,
     how: How,
     *,
+    judging: Frames | None = None,
     options: Options | None = None,
     device: str = "cpu",
     advance: Callable[[int], object] = lambda n_frames: None,
@@ -69,6 +71,8 @@ def update(
         gram: its sums.
         frames: to add, or to remove, with forces.
         how: which of the two.
+        judging: frames with forces to add to those that judge, weighted among themselves as
+            `judge_weights` does; None for none.
         options: what is tried; heads larger than the one summed are left out.
         device: where the Jacobians are computed.
         advance: called with the number of frames just done.
@@ -94,8 +98,27 @@ def update(
     sums = gram.training + change if how == "add" else gram.training - change
     along = scan_energies(network, gram.scans, elements)
     after = replace(gram, training=sums, frames=listed, label_weights=label_weights)
+    if judging:
+        judges = replace(judging, reference_energies=relative.reference_energies)
+        after = _judged_by(after, network, judges, elements)
     base = Checkpoint(network, checkpoint.config)
     return solve_all(base, copy.deepcopy(network), after, along, options)
+
+
+def _judged_by(
+    gram: GramFile, network: EquivariantNetwork, judging: Frames, elements: list[int]
+) -> GramFile:
+    """Return the sums with frames added to those that judge."""
+    hashes = _listed(gram, judging, "add")[len(gram.frames) :]
+    change = accumulate(
+        network,
+        judging,
+        elements,
+        weights=judge_weights(network, judging, elements),
+        virials=gram.held_out.virials.count > 0,
+    )
+    held_out = gram.held_out + change
+    return replace(gram, held_out=held_out, held_out_frames=gram.held_out_frames + hashes)
 
 
 def _listed(gram: GramFile, frames: Frames, how: How) -> list[str]:

@@ -30,6 +30,8 @@ def settled_for_lammps(config: SimulateConfig, artefact: LammpsArtefact) -> Simu
         value = getattr(config, key)
         if value != default:
             raise InputError(f"{key} {value!r} is for the engine openmm, found the engine lammps")
+    if config.heal.calculator:
+        raise InputError("heal is for the engine openmm, found the engine lammps")
     if config.on_alarm == "rewind" or config.watch.rdf_reference:
         raise InputError(
             "LAMMPS watches the temperature and the uncertainty, and stops: expected on_alarm warn "

@@ -4,6 +4,7 @@ import errno
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,21 @@ from fisher_mlip.products import folder_identity
 from fisher_mlip.simulate.checkpoints import Segments, read_state, write_checkpoint
 from fisher_mlip.simulate.engine import PotentialSimulation
 from fisher_mlip.simulate.folder import RunFolder, write_pdb
+from fisher_mlip.simulate.healing import Healer, Illness, read_healings
 from fisher_mlip.simulate.integrators import begins_anew, momentum_groups, renew
 from fisher_mlip.simulate.progress import show_note, shown_progress
 from fisher_mlip.simulate.reporting import RunReporters
-from fisher_mlip.simulate.rewinding import keep_good_state, plan_rewind, read_rewinds
+from fisher_mlip.simulate.rewinding import Healed, keep_good_state, plan_rewind, read_rewinds
 from fisher_mlip.simulate.summary import RunSummary, Status
 from fisher_mlip.simulate.systems import MolecularSystem
 from openmm_plugin.kinetics import atomic_degrees_of_freedom
-from openmm_plugin.watch import InstabilityError, read_alarms
+from openmm_plugin.watch import Alarm, InstabilityError, read_alarms
 
 NS_PER_FS = 1e-6
 SECONDS_PER_DAY = 86400.0
 ROLES = (
     *("config", "topology", "reference", "ledger", "molecules", "uncertainty", "watch", "alarms"),
-    "state",
+    *("healing", "state"),
 )
 
 
@@ -47,6 +49,7 @@ class Run:
         reporters: attached to it.
         segments: of the trajectory.
         noise_seed: of the thermostat's and the barostat's noise; another one after a rewind.
+        healer: of its alarms; None where they are not healed.
     """
 
     config: SimulateConfig
@@ -57,6 +60,7 @@ class Run:
     reporters: RunReporters
     segments: Segments
     noise_seed: int
+    healer: Healer | None = None
 
     def check_folder(self) -> None:
         """Check that the folder is still there: writing would make it again, with a part of a run.
@@ -100,14 +104,15 @@ def drive(run: Run) -> RunSummary | None:
             message = "a signal asked the run to stop: --resume goes on from its last checkpoint"
     except InstabilityError as failure:
         run.reporters.sync()
-        if _is_rewound(run, failure.alarm.criterion):
+        why_not = _why_not_rewound(run, failure.alarm)
+        if why_not is None:
             return None
-        status, message = "alarm", str(failure)
+        status, message = "alarm", f"{failure}{why_not}"
     except UnstableRunError as failure:
-        criterion = _note_nonfinite(run)
-        if _is_rewound(run, criterion):
+        why_not = _why_not_rewound(run, _note_nonfinite(run))
+        if why_not is None:
             return None
-        status, message = "unstable", str(failure)
+        status, message = "unstable", f"{failure}{why_not}"
         _write_unstable(run, message)
     except FileNotFoundError:
         raise
@@ -157,28 +162,45 @@ def _one_step(simulation: Simulation) -> None:
         raise UnstableRunError(f"OpenMM at step {simulation.currentStep}: {failure}") from failure
 
 
-def _note_nonfinite(run: Run) -> str:
-    """Have the alarm of a blow-up written, and return its criterion."""
+def _note_nonfinite(run: Run) -> Alarm | None:
+    """Have the alarm of a blow-up written, and return it."""
     run.check_folder()
     watch = run.reporters.watch
-    return watch.note_nonfinite(run.simulation).criterion if watch is not None else ""
+    return watch.note_nonfinite(run.simulation) if watch is not None else None
 
 
-def _is_rewound(run: Run, criterion: str) -> bool:
-    """Plan a rewind where an alarm shall have one and may; say so."""
+def _why_not_rewound(run: Run, alarm: Alarm | None) -> str | None:
+    """Plan a rewind where an alarm shall have one and may, and say so.
+
+    Returns:
+        None where it is planned; else why not, as the end of a sentence.
+    """
     config, step = run.config, run.simulation.currentStep
-    if config.on_alarm != "rewind":
-        return False
-    why_not = plan_rewind(run.folder, step, criterion, config)
+    if config.on_alarm != "rewind" or alarm is None:
+        return ""
+    heal = None if run.healer is None else partial(_heal, run, run.healer, alarm)
+    why_not = plan_rewind(run.folder, step, alarm.criterion, config, heal)
     if why_not:
         show_note(f"not rewound from step {step}: {why_not}")
-        return False
+        return f"; not rewound: {why_not}"
     rewinds = read_rewinds(run.folder).rewinds
+    most = "" if rewinds[-1].model else f" of at most {config.watch.rewinds}"
     show_note(
         f"rewound from step {step} to step {rewinds[-1].step} with new velocities "
-        f"({len(rewinds)} of at most {config.watch.rewinds} rewinds)"
+        f"({len(rewinds)}{most} rewinds)"
     )
-    return True
+    return None
+
+
+def _heal(run: Run, healer: Healer, alarm: Alarm) -> Healed:
+    """Have an alarm healed, with those of the same look."""
+    run.check_folder()
+    others = [
+        other
+        for other in read_alarms(run.folder.alarms)
+        if (other.step, other.rewinds) == (alarm.step, alarm.rewinds)
+    ]
+    return healer.heal(Illness(run.folder, run.molecular, others or [alarm]))
 
 
 def _write_unstable(run: Run, message: str) -> None:
@@ -220,6 +242,7 @@ def _summarize(
         paths=_paths(run),
         alarms=[asdict(alarm) for alarm in read_alarms(run.folder.alarms)],
         rewinds=len(read_rewinds(run.folder).rewinds),
+        healings=[healing.model_dump() for healing in read_healings(run.folder)],
     )
 
 

@@ -1,11 +1,12 @@
 """The run folder: the names of its files, and those that are written once."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
+from openmm import unit
 from openmm.app import PDBFile, Topology, element
 
 from fisher_mlip.config import SimulateConfig, write_yaml
@@ -79,8 +80,16 @@ class RunFolder:
         return self.path / "rewinds.json"
 
     @property
+    def healing(self) -> Path:
+        return self.path / "healing.csv"
+
+    @property
     def good_states(self) -> Path:
         return self.path / "good_states"
+
+    def good_state(self, step: int) -> Path:
+        """Return the path of a state that the run may be rewound to."""
+        return self.good_states / f"{step}.xml"
 
     @property
     def state(self) -> Path:
@@ -183,6 +192,26 @@ def read_description(folder: RunFolder, box: FloatArray | None = None) -> Molecu
     positions = np.zeros((len(atoms), 3))
     independent = reference.independent_molecules
     return MolecularSystem(topology, positions, cell, independent, first_cell=first_cell)
+
+
+def first_system(folder: RunFolder) -> MolecularSystem:
+    """Return the system of a run folder at its start, its positions to 0.001 Å.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    molecular = read_description(folder)
+    try:
+        found = PDBFile(str(folder.topology)).getPositions(asNumpy=True)
+    except (OSError, ValueError, IndexError, KeyError) as failure:
+        raise InputError(f"expected a PDB file '{folder.topology}', found: {failure}") from None
+    positions = np.array(found.value_in_unit(unit.angstrom))
+    if positions.shape != molecular.positions.shape:
+        raise InputError(
+            f"expected {len(molecular.positions)} atoms in '{folder.topology}', found "
+            f"{len(positions)}"
+        )
+    return replace(molecular, positions=positions)
 
 
 def write_pdb(path: Path, topology: Topology, positions: FloatArray, remark: str = "") -> None:

@@ -12,7 +12,7 @@ from fisher_mlip.simulate.systems import READERS
 
 # A resume may ask for more steps; the model is compared by its content, not by its path.
 # What an alarm does touches no step before it.
-FREE_ON_RESUME = ("steps", "model", "on_alarm", "ranks")
+FREE_ON_RESUME = ("steps", "model", "on_alarm", "heal", "ranks")
 # Of the watch: how much is too much, as long as the same things are measured.
 FREE_BOUNDS = (
     *("bond_deviation", "intermolecular_distance", "largest_force", "temperature_ratio"),
@@ -39,10 +39,12 @@ class Segment(Config):
     Attributes:
         file: its name in the run folder.
         first_step: the step that it starts after.
+        model: folder in the run folder of the healed model that made it; "": the run's own.
     """
 
     file: str
     first_step: int = Field(ge=0)
+    model: str = ""
 
 
 class CheckpointRecord(JsonRecord):

@@ -8,7 +8,7 @@ from fisher_mlip.export import Artefact
 from fisher_mlip.simulate.engine import PotentialSimulation
 from fisher_mlip.simulate.folder import RunFolder
 from fisher_mlip.simulate.integrators import momentum_groups
-from fisher_mlip.simulate.rewinding import write_memory
+from fisher_mlip.simulate.rewinding import last_rewind, write_memory
 from fisher_mlip.simulate.systems import MolecularSystem
 from fisher_mlip.simulate.watching import make_watch
 from openmm_plugin import (
@@ -88,6 +88,7 @@ def attach_reporters(
         interval,
         append=append,
         momentum_groups=groups,
+        drift_after=last_rewind(folder),
         # Independent molecules have fixed pairs.
         list_rebuilds=None
         if molecular.independent_molecules

@@ -8,6 +8,8 @@ moment leaves the pending record, with which a resume does the same to the last 
 
 import os
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +33,29 @@ class Rewind(Config):
         criterion: that raised the alarm.
         alarm_step: where.
         step: of the state that the run goes on from.
+        model: folder in the run folder of the healed model that it goes on with; "": as before.
     """
 
     criterion: str
     alarm_step: int
     step: int
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Healed:
+    """What a healing came to.
+
+    Attributes:
+        model: folder in the run folder of the model to go on with.
+        why_not: why there is none, in words; "" where there is one.
+        sound_step: a step at which the run was still sound, which it is to go back to; None where
+            nothing is known of it.
+    """
+
+    model: str
+    why_not: str = ""
+    sound_step: int | None = None
 
 
 class RewindRecord(JsonRecord):
@@ -60,6 +80,13 @@ def read_rewinds(folder: RunFolder) -> RewindRecord:
     return record
 
 
+def last_rewind(folder: RunFolder) -> int:
+    """Return the last step whose rows are older than the last rewind; -1 for none."""
+    rewinds = read_rewinds(folder).rewinds
+    # After a rewind to the start all rows are written anew.
+    return (rewinds[-1].step or -1) if rewinds else -1
+
+
 def seed_of(config: SimulateConfig, rewinds: int) -> int:
     """Return the seed of a run after some rewinds: velocities and noise must be others."""
     if rewinds == 0:
@@ -75,10 +102,12 @@ def keep_good_state(folder: RunFolder, step: int, config: SimulateConfig) -> Non
     if config.on_alarm != "rewind":
         return
     folder.good_states.mkdir(exist_ok=True)
-    _link(folder.state, _good_state(folder, step))
+    _link(folder.state, folder.good_state(step))
     old = [kept for kept in good_steps(folder) if kept <= step - config.watch.margin]
-    for kept in old[:-KEPT]:
-        _good_state(folder, kept).unlink()
+    # A healing labels them where the frames of an alarm are torn.
+    most = max(KEPT, 2 * config.heal.frames) if config.heal.calculator else KEPT
+    for kept in old[:-most]:
+        folder.good_state(kept).unlink()
 
 
 def good_steps(folder: RunFolder) -> list[int]:
@@ -88,7 +117,13 @@ def good_steps(folder: RunFolder) -> list[int]:
     )
 
 
-def plan_rewind(folder: RunFolder, step: int, criterion: str, config: SimulateConfig) -> str:
+def plan_rewind(
+    folder: RunFolder,
+    step: int,
+    criterion: str,
+    config: SimulateConfig,
+    heal: Callable[[], Healed] | None = None,
+) -> str:
     """Write down that the run is to be rewound; return in words why it cannot be, "" if it can.
 
     Args:
@@ -96,22 +131,46 @@ def plan_rewind(folder: RunFolder, step: int, criterion: str, config: SimulateCo
         step: of the alarm.
         criterion: that raised it.
         config: how often a run may be rewound, and how far before an alarm.
+        heal: makes the model to go on with, once it is known that the run can go on; None: it goes
+            on with the one it has.
     """
     record = read_rewinds(folder)
     good = [kept for kept in good_steps(folder) if kept <= step - config.watch.margin]
     # A run that cannot be as old as the margin has its start only.
     good = good or [kept for kept in good_steps(folder) if kept < step][:1]
-    if len(record.rewinds) >= config.watch.rewinds:
-        return f"{len(record.rewinds)} rewinds were made, as many as may be"
+    why_not = _why_no_more(record, step, criterion, config)
+    if why_not:
+        return why_not
     if not good:
         return "no state is before it"
+    healed = Healed("") if heal is None else heal()
+    if healed.why_not:
+        return healed.why_not
+    if healed.sound_step is not None:
+        good = [kept for kept in good if kept <= healed.sound_step] or good[:1]
     # The state of the last rewind was no good: the one before it, if there is one.
     last = record.rewinds[-1].step if record.rewinds else -1
     older = [kept for kept in good if kept < last]
     target = older[-1] if good[-1] == last and older else good[-1]
-    rewind = Rewind(criterion=criterion, alarm_step=step, step=target)
+    rewind = Rewind(criterion=criterion, alarm_step=step, step=target, model=healed.model)
     _write(folder, RewindRecord(rewinds=[*record.rewinds, rewind], is_pending=True))
     return ""
+
+
+def _why_no_more(record: RewindRecord, step: int, criterion: str, config: SimulateConfig) -> str:
+    """Return in words why a run may not be rewound again; "" if it may.
+
+    A healed run gets further with each model: only alarms that come no later than one like them
+    did before count.
+    """
+    most = config.watch.rewinds
+    if not config.heal.calculator:
+        made = len(record.rewinds)
+        return f"{made} rewinds were made, as many as may be" if made >= most else ""
+    early = sum(r.criterion == criterion and r.alarm_step >= step for r in record.rewinds)
+    if early < most or early == 0:
+        return ""
+    return f"{criterion} has raised {early} alarms at this step or later, and healing did not help"
 
 
 def place_pending(folder: RunFolder) -> bool:
@@ -120,7 +179,7 @@ def place_pending(folder: RunFolder) -> bool:
     if not record.is_pending:
         return False
     step = record.rewinds[-1].step
-    good = _good_state(folder, step)
+    good = folder.good_state(step)
     if not good.is_file():
         raise InputError(f"expected the state '{good}' to rewind to, found none")
     _link(good, folder.state)
@@ -131,7 +190,7 @@ def forget_later_states(folder: RunFolder, step: int) -> None:
     """Delete the good states after a step that a run goes on from."""
     for kept in good_steps(folder):
         if kept > step:
-            _good_state(folder, kept).unlink()
+            folder.good_state(kept).unlink()
 
 
 def close_rewind(folder: RunFolder) -> None:
@@ -185,10 +244,6 @@ def _memories(folder: RunFolder) -> dict[str, Any]:
     if not isinstance(memories, dict) or not all(key.isdigit() for key in memories):
         raise InputError(f"expected memories by step in '{folder.watch_memory}', found others")
     return memories
-
-
-def _good_state(folder: RunFolder, step: int) -> Path:
-    return folder.good_states / f"{step}.xml"
 
 
 def _link(source: Path, target: Path) -> None:

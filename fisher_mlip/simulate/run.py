@@ -28,7 +28,19 @@ from fisher_mlip.simulate.checkpoints import (
 from fisher_mlip.simulate.cutting import cut_tables, cut_trajectory
 from fisher_mlip.simulate.driving import Run, drive
 from fisher_mlip.simulate.engine import build_simulation, choose_threads, draw_velocities, set_start
-from fisher_mlip.simulate.folder import RunFolder, read_description, write_description
+from fisher_mlip.simulate.folder import (
+    RunFolder,
+    first_system,
+    read_description,
+    write_description,
+)
+from fisher_mlip.simulate.healing import (
+    Healer,
+    artefact_in_use,
+    check_healer,
+    healed_models,
+    write_healings,
+)
 from fisher_mlip.simulate.platform import choose_platform
 from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.records import CheckpointRecord, Reference, Segment, files_of
@@ -42,7 +54,12 @@ from fisher_mlip.simulate.rewinding import (
     read_rewinds,
     seed_of,
 )
-from fisher_mlip.simulate.settings import check_resume, settled_config, with_route_of
+from fisher_mlip.simulate.settings import (
+    check_resume,
+    settled_config,
+    was_healed_so,
+    with_route_of,
+)
 from fisher_mlip.simulate.summary import RunSummary, finished_summary
 from fisher_mlip.simulate.systems import build_molecular_system
 from fisher_mlip.simulate.watching import criteria_of
@@ -50,7 +67,12 @@ from openmm_plugin.watch import cut_alarms
 
 
 def run_simulation(
-    config: SimulateConfig, folder: Path, *, resume: bool = False, overwrite: bool = False
+    config: SimulateConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    healer: Healer | None = None,
 ) -> RunSummary:
     """Run a simulation and write its run folder.
 
@@ -64,6 +86,7 @@ def run_simulation(
         resume: go on from the last checkpoint in `folder`; rows and frames after it are cut and
             written again.
         overwrite: delete a run that is in `folder`.
+        healer: of alarms, where `config.heal` names a calculator; `fisher_mlip.heal` has one.
 
     Returns:
         The outcome, also written as `summary.json`.
@@ -74,27 +97,33 @@ def run_simulation(
     """
     artefact = load_artefact(Path(config.model))
     config = settled_config(config, artefact)
+    check_healer(config, healer)
     with without_certification_warnings():
-        return _run(config, artefact, RunFolder(folder), resume=resume, overwrite=overwrite)
+        return _run(config, artefact, RunFolder(folder), healer, resume=resume, overwrite=overwrite)
 
 
 def _run(
     config: SimulateConfig,
     artefact: Artefact,
     place: RunFolder,
+    healer: Healer | None,
     *,
     resume: bool,
     overwrite: bool,
 ) -> RunSummary:
     if not resume:
-        run = start_run(config, artefact, place, overwrite=overwrite)
+        run = start_run(config, artefact, place, overwrite=overwrite, healer=healer)
         with place.locked():
             return _finish(run, artefact)
     config = with_route_of(config, place)
     check_resume(config, artefact, place)
     with place.locked():
         done = finished_summary(config, place)
-        return done if done is not None else _finish(_resume(config, artefact, place), artefact)
+        if done is not None:
+            return done
+        if healer is not None and not was_healed_so(config, place):
+            healer.check(first_system(place), artefact)
+        return _finish(_resume(config, artefact, place, healer), artefact)
 
 
 def _tell_certification(artefact: Artefact, config: SimulateConfig) -> None:
@@ -113,7 +142,12 @@ def _tell_certification(artefact: Artefact, config: SimulateConfig) -> None:
 
 
 def start_run(
-    config: SimulateConfig, artefact: Artefact, folder: RunFolder, *, overwrite: bool
+    config: SimulateConfig,
+    artefact: Artefact,
+    folder: RunFolder,
+    *,
+    overwrite: bool,
+    healer: Healer | None = None,
 ) -> Run:
     """Build the system, then make the run folder with step 0 in it.
 
@@ -122,6 +156,7 @@ def start_run(
         artefact: the potential.
         folder: the run folder.
         overwrite: delete a run that is in `folder`.
+        healer: of its alarms; None where they are not healed.
 
     Raises:
         InputError: the input cannot be used, or the folder may not be made.
@@ -142,6 +177,8 @@ def start_run(
     criteria_of(molecular, config, None)
     simulation = build_simulation(molecular, artefact, config, config.seed, step=0)
     set_start(simulation, molecular, config)
+    if healer is not None:
+        healer.check(molecular, artefact)
     choose_threads(simulation)
     # A resume takes the same route, whatever has become of the compiler meanwhile.
     config = config.model_copy(update={"route": simulation.potential.route})
@@ -155,14 +192,18 @@ def start_run(
         simulation, molecular, artefact, config, folder, folder.segment(1), append=False
     )
     identity = folder_identity(folder.path)
-    return Run(config, folder, identity, molecular, simulation, reporters, segments, config.seed)
+    parts = (config, folder, identity, molecular, simulation, reporters, segments, config.seed)
+    return Run(*parts, healer)
 
 
-def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Run:
+def _resume(
+    config: SimulateConfig, artefact: Artefact, folder: RunFolder, healer: Healer | None
+) -> Run:
     """Rebuild the run at its last checkpoint, or at the state of a pending rewind, and cut what was
     written after it."""
     is_rewinding = place_pending(folder)
     rewinds = len(read_rewinds(folder).rewinds)
+    artefact = artefact_in_use(folder, artefact)
     state, record = read_state(folder), CheckpointRecord.read(folder.record)
     step, seed = state.getStepCount(), seed_of(config, rewinds)
     molecular = read_description(folder, state_cell(state))
@@ -181,6 +222,7 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     forget_later_states(folder, step)
     segments = _next_segments(config, folder, record.segments, step)
     write_yaml(folder.config, config.model_dump())
+    write_healings(folder)
     write_record(folder, step, segments)
     if is_rewinding:
         draw_velocities(simulation, molecular, config, seed)
@@ -197,7 +239,7 @@ def _resume(config: SimulateConfig, artefact: Artefact, folder: RunFolder) -> Ru
     if not is_rewinding:
         show_note(f"going on from step {step} of {config.steps}")
     identity = folder_identity(folder.path)
-    return Run(config, folder, identity, molecular, simulation, reporters, segments, seed)
+    return Run(config, folder, identity, molecular, simulation, reporters, segments, seed, healer)
 
 
 def _tell_other_kernel(kernel: str, folder: RunFolder) -> None:
@@ -223,7 +265,8 @@ def _next_segments(
     cut_trajectory(folder.path / last.file, frames)
     if frames == 0:
         segments.pop()
-    segments.append(Segment(file=folder.segment(len(segments) + 1).name, first_step=step))
+    name, model = folder.segment(len(segments) + 1).name, (healed_models(folder) or [""])[-1]
+    segments.append(Segment(file=name, first_step=step, model=model))
     return segments
 
 
@@ -232,7 +275,7 @@ def _finish(run: Run, artefact: Artefact) -> RunSummary:
     _tell_certification(artefact, run.config)
     summary = _drive_and_close(run)
     while summary is None:
-        run = _resume(run.config, artefact, run.folder)
+        run = _resume(run.config, artefact, run.folder, run.healer)
         summary = _drive_and_close(run)
     write_summary(run.folder.path, summary.as_dict())
     return summary

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fisher_mlip.config import SimulateConfig, parse_config, read_config, read_yaml
+from fisher_mlip.config import HealConfig, SimulateConfig, parse_config, read_config, read_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, Manifest, load_artefact
 from fisher_mlip.export.lammps_artefact import LammpsArtefact
@@ -194,7 +194,17 @@ def goes_on(folder: Path, restart: str | None, *, resume: bool, overwrite: bool)
     return RunFolder(folder).record.exists()
 
 
+def was_healed_so(config: SimulateConfig, folder: RunFolder) -> bool:
+    """Return whether the run to resume was begun with the same calculator for its alarms."""
+    before = read_config(folder.config, SimulateConfig).heal
+    return (before.calculator, before.options) == (config.heal.calculator, config.heal.options)
+
+
 def _check_watch(config: SimulateConfig) -> None:
+    if config.heal.calculator and config.on_alarm != "rewind":
+        raise InputError(f"heal goes with on_alarm rewind, found on_alarm {config.on_alarm}")
+    if config.heal != HealConfig() and not config.heal.calculator:
+        raise InputError("expected a calculator beside other options of heal, found none")
     if config.on_alarm == "rewind" and not config.watch.enabled:
         raise InputError("on_alarm rewind needs the watch, found it switched off")
     if config.uncertainty_interval % config.watch.interval and config.watch.uncertainty:

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from openmm import Platform
@@ -44,6 +44,7 @@ class RunSummary:
         alarms: of the watch, in the order of their coming: criterion, step, value, threshold,
             unit, action and the file with the frames; those before a rewind too.
         rewinds: how often the run was rewound.
+        healings: of its alarms, in their order: what was labelled and solved for, and the model.
         versions: of the packages.
     """
 
@@ -62,7 +63,13 @@ class RunSummary:
     paths: dict[str, Any]
     alarms: list[dict[str, Any]] = field(default_factory=list)
     rewinds: int = 0
+    healings: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=package_versions)
+
+    @property
+    def labels(self) -> int:
+        """Calls of the calculator of the healings."""
+        return sum(int(healing["made"]) for healing in self.healings)
 
     @property
     def exit_code(self) -> int:
@@ -70,15 +77,16 @@ class RunSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of `summary.json`."""
-        return asdict(self) | {"exit_code": self.exit_code}
+        return asdict(self) | {"labels": self.labels, "exit_code": self.exit_code}
 
 
 def finished_summary(config: SimulateConfig, folder: RunFolder) -> RunSummary | None:
     """Return the summary of a run that has nothing left to do."""
     if not folder.summary.exists():
         return None
-    names = [field.name for field in fields(RunSummary)]
-    summary = read_json(folder.summary, names)
+    found = fields(RunSummary)
+    needed = [f.name for f in found if f.default is MISSING and f.default_factory is MISSING]
+    summary = read_json(folder.summary, needed)
     if summary["status"] != "finished" or summary["steps"] != config.steps:
         return None
-    return RunSummary(**{name: summary[name] for name in names})
+    return RunSummary(**{f.name: summary[f.name] for f in found if f.name in summary})

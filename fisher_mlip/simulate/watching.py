@@ -1,6 +1,7 @@
 """The watch of a run, from its configuration."""
 
 from pathlib import Path
+from typing import Any
 
 from openmm.app import Simulation
 
@@ -14,6 +15,7 @@ from fisher_mlip.simulate.systems import MolecularSystem
 from openmm_plugin import UncertaintyReporter
 from openmm_plugin.watch import (
     Criterion,
+    EnergyChange,
     ForceUncertainty,
     InstabilityWatch,
     RadialError,
@@ -52,15 +54,27 @@ def make_watch(
         folder.path,
         config.watch.interval,
         criteria_of(molecular, config, uncertainty),
-        action=config.on_alarm,
+        action="heal" if config.heal.calculator else config.on_alarm,
         frames=config.watch.frames,
         force_interval=config.report_interval,
         append=append,
         momentum_groups=groups,
         rewinds=len(read_rewinds(folder).rewinds),
-        memory=read_memory(folder, simulation.currentStep) if append else None,
+        memory=_memory(folder, simulation.currentStep) if append else None,
         notify=show_note,
     )
+
+
+def _memory(folder: RunFolder, step: int) -> dict[str, Any]:
+    """Return what the watch remembers at a step.
+
+    After a rewind the total energy is another, of new velocities and maybe of another model.
+    """
+    memory, rewinds = read_memory(folder, step), read_rewinds(folder).rewinds
+    if rewinds and rewinds[-1].step == step:
+        kept = {k: v for k, v in memory["criteria"].items() if k != EnergyChange.name}
+        return memory | {"criteria": kept}
+    return memory
 
 
 def criteria_of(

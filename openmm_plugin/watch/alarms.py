@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from fisher_mlip.errors import InputError, UnstableRunError
 from fisher_mlip.products import write_text
 
-Action = Literal["warn", "stop", "rewind"]
+Action = Literal["warn", "stop", "rewind", "heal"]
 NAME = "alarms.csv"
 
 

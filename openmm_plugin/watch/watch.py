@@ -52,7 +52,7 @@ class InstabilityWatch(RowReporter):
         folder: where the files go; made if it is not there.
         interval: steps between looks.
         criteria: what is measured; None: `standard_criteria` of the simulation's topology.
-        action: `warn`, `stop`, or `rewind` (stops too; who drives the simulation rewinds it).
+        action: `warn`, `stop`, or `rewind` or `heal` (stop too; who drives the simulation does it).
         frames: how many looks are kept and written, that of the alarm included.
         force_interval: steps between looks at forces and energies.
         append: go on with a `watch.csv` that has its header and its row of the current step.

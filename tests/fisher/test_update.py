@@ -97,6 +97,25 @@ def test_removing_is_never_having_had_them(tmp_path: Path, base: Checkpoint, tru
     assert_same(again, solved(base, truth, range(9)))
 
 
+def test_judges_are_added_and_never_solved_from(
+    tmp_path: Path, base: Checkpoint, truth: Frames
+) -> None:
+    there = load_finetune(saved(tmp_path, solved(base, truth, range(5))))
+    judge = truth.subset([8])
+    found = update(*there, truth.subset([5]), "add", judging=judge, options=PLAIN)
+    plain = update(*there, truth.subset([5]), "add", options=PLAIN)
+    np.testing.assert_array_equal(found.gram.training.forces.gram, plain.gram.training.forces.gram)
+    own = accumulate(base.network, judge, ELEMENTS).forces
+    change = found.gram.held_out.forces - plain.gram.held_out.forces
+    assert (change.count, change.weight) == (own.count, pytest.approx(own.weight))
+    assert change.square == pytest.approx(own.square, rel=1e-6)
+    assert found.base.held_out_force_rmse != plain.base.held_out_force_rmse
+    for taken in ("add", "judging"):
+        frames, judges = (judge, None) if taken == "add" else (truth.subset([6]), judge)
+        with pytest.raises(InputError, match="1 of the 1 frames to add are among those held out"):
+            update(*(there[0], found.gram), frames, "add", judging=judges, options=PLAIN)
+
+
 def test_products_keep_the_channels_they_were_summed_with(
     tmp_path: Path, base: Checkpoint, truth: Frames
 ) -> None:

@@ -44,6 +44,19 @@ def test_a_restarted_ledger_is_the_whole_one(springs: MakeSprings, tmp_path: Pat
     assert rows[-1, columns.index("Drift (meV/atom/ps)")] == pytest.approx(slope, rel=1e-6)
 
 
+def test_a_drift_begins_after_a_jump(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.csv"
+    rows = [f"{step},{0.1 * step},{5.0 if step > 4 else step}" for step in range(10)]
+    path.write_text("\n".join(['#"Step","Time (ps)","Total Energy (kJ/mole)"', *rows, ""]))
+    slopes = []
+    for after in (-1, 4):
+        line = DriftLine()
+        line.add_rows_of(path, after)
+        slopes.append(line.slope)
+    assert slopes[0] > 1.0
+    assert slopes[1] == 0.0
+
+
 def test_rebuilds_go_on_counting(springs: MakeSprings, tmp_path: Path) -> None:
     simulation = springs(openmm.VerletIntegrator(0.001))
     for append in (False, True):
