@@ -12,7 +12,6 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact, write_artefact
 from fisher_mlip.export.parity import compare, require_parity
 from fisher_mlip.fisher import Solution, save_solution
-from fisher_mlip.fisher.update import update
 from fisher_mlip.heal.candidates import (
     alarm_moments,
     in_turn,
@@ -22,6 +21,7 @@ from fisher_mlip.heal.candidates import (
 )
 from fisher_mlip.heal.labels import Labels, make_labels
 from fisher_mlip.heal.origin import load_origin
+from fisher_mlip.heal.solving import solve_for
 from fisher_mlip.heal.theory import check_theory, held_out_error, largest_error
 from fisher_mlip.model.checkpoint import Checkpoint, load_checkpoint
 from fisher_mlip.products import SUMMARY_NAME, whole_folder, write_summary
@@ -114,9 +114,7 @@ class UpdatingHealer:
         if not len(labels.frames):
             found = len(looks) + len(states)
             return Healed("", f"none of the {found} frames before the alarm could be labelled")
-        bare = labels.bare
-        judging = bare.subset(labels.judging) if labels.judging else None
-        solution = update(checkpoint, gram, bare.subset(labels.solving), "add", judging=judging)
+        solution = solve_for(checkpoint, gram, labels)
         if self._config.uncertainty_interval and not solution.checkpoint.config.sampled_heads:
             return Healed("", "the pretrained model fits best, and tells no uncertainty")
         mismatch = self._heal.mismatch
