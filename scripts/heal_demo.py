@@ -3,8 +3,9 @@
     python scripts/heal_demo.py frames.xyz -o runs/heal
 
 Takes configurations of ethanol, labels a few of them by the calculator that heals later, trains a
-small network, finetunes and exports it, and for each seed runs it twice from the same start: the
-first run stops at its first alarm, the second is healed. The errors are on frames of FILE that no
+small network, finetunes and exports it, and for each seed runs it three times from the same start:
+to its first alarm; gone back with new velocities at each alarm, the model as it was (the control);
+healed. The errors are on frames of FILE that no
 model saw. What was made before is used again. Writes `heal.json` and prints it.
 """
 
@@ -124,14 +125,15 @@ def tested(options: argparse.Namespace, healed: dict[str, Any], frames: Frames) 
     return found
 
 
-def pair_of_runs(options: argparse.Namespace, seed: int, frames: Frames) -> dict[str, Any]:
-    """Return both runs of a seed, and the test errors of their last models."""
+def runs_of(options: argparse.Namespace, seed: int, frames: Frames) -> dict[str, Any]:
+    """Return the three runs of a seed, and the test errors of their last models."""
     heal = ["--heal", options.calculator, "--heal-checkpoint", options.output / "finetuned"]
     most = ["--heal-max-labels", options.labels, "--heal-frames", options.labels_at_alarm]
     without = run(options, "without", seed, "--on-alarm", "stop")
+    rewound = run(options, "rewound", seed, "--on-alarm", "rewind")
     healed = run(options, "with", seed, *heal, *most)
     test = tested(options, healed, frames)
-    return {"without": without, "with": healed, "test_force_rmse_meV_A": test}
+    return {"without": without, "rewound": rewound, "with": healed, "test_force_rmse_meV_A": test}
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -155,7 +157,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the model where it is not there, run each seed twice, and write what came of it."""
+    """Make the model where it is not there, run each seed three times, and write what came of it."""
     options = parsed(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     make_model(options)
@@ -163,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = {key: value for key, value in vars(options).items() if key not in ("file", "output")}
     found: dict[str, Any] = {"settings": settings, "load_before": os.getloadavg(), "runs": []}
     for seed in options.seeds:
-        found["runs"].append(pair_of_runs(options, seed, frames))
+        found["runs"].append(runs_of(options, seed, frames))
         # After each seed: a stopped demo has what it did.
         write_json(options.output / "heal.json", found)
     write_json(options.output / "heal.json", found | {"load_after": os.getloadavg()})
