@@ -157,7 +157,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make the model where it is not there, run each seed three times, and write what came of it."""
+    """Make the model where it is not there, run each seed, and write what came of it."""
     options = parsed(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     make_model(options)
