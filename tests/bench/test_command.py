@@ -109,7 +109,7 @@ def test_what_costs_and_could_run_otherwise_is_told(
     """An old export with rows of uncertainty, under r-RESPA."""
     old = "the model was exported before there were fused operators: export it again"
     monkeypatch.setattr(potential, "why_not_fused", lambda _: old)
-    options = ["--inner", "opls", "--respa-steps", 2, "--uncertainty-interval", 2, "--no-watch"]
+    options = ["--inner", "opls", "--respa-steps", 2, "--uncertainty-interval", 1, "--no-watch"]
     options += ["--route", "python"]
     target = tmp_path / "bench"
     done = run_command("bench", headed[1].path, *GAS, *options, "--steps", 8, "-o", target)
