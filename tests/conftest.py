@@ -5,6 +5,7 @@ import os
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENMM_CPU_THREADS"):
     os.environ[_name] = "1"
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from fisher_mlip.testing import ethanol, morse_energy_and_forces
 if TYPE_CHECKING:
     from fisher_mlip.export import Artefact
     from fisher_mlip.model import Checkpoint
+
+    MakeCheckpoint = Callable[[Frames, int], Checkpoint]
 
 REFERENCE_ENERGIES = {1: -13.6, 6: -1030.0, 8: -2042.0}
 
@@ -48,28 +51,51 @@ def ethanol_frames() -> Frames:
 
 
 @pytest.fixture(scope="session")
-def fitted_checkpoint(ethanol_frames: Frames) -> "Checkpoint":
-    """A small float64 model whose readout is solved for on `ethanol_frames`: it holds ethanol."""
+def untrained() -> "MakeCheckpoint":
+    """Makes a small random float64 model of frames' elements, with so many features."""
     import torch
 
-    from fisher_mlip.fisher import Options, finetune
     from fisher_mlip.model import Checkpoint, CheckpointConfig, new_network
 
-    torch.manual_seed(0)
-    config = CheckpointConfig(
-        model=ModelConfig(
-            features=16, max_degree=1, num_iterations=2, num_basis_functions=8, radial_width=8
-        ),
-        elements=ethanol_frames.elements,
-        reference_energies=ethanol_frames.reference_energies,
-        dtype="float64",
-    )
-    network = new_network(config)
-    network.message_scale.fill_(0.35)
-    untrained = Checkpoint(network.eval(), config)
+    def make(frames: Frames, features: int) -> "Checkpoint":
+        torch.manual_seed(0)
+        small = {"num_iterations": 2, "num_basis_functions": 8, "radial_width": 8}
+        config = CheckpointConfig(
+            model=ModelConfig(features=features, max_degree=1, **small),
+            elements=frames.elements,
+            reference_energies=frames.reference_energies,
+            dtype="float64",
+        )
+        network = new_network(config)
+        network.message_scale.fill_(0.35)
+        return Checkpoint(network.eval(), config)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def operators() -> None:
+    """The fused operators, compiled if need be; skips where nothing can."""
+    from fisher_mlip.building import BuildError, find_compiler
+    from fisher_mlip.fused.loading import why_no_operators
+
+    try:
+        find_compiler()
+    except BuildError as failure:
+        pytest.skip(str(failure))
+    assert why_no_operators(build=True) == ""
+    # Asked for without compiling before there were any, the answer was kept.
+    why_no_operators.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def fitted_checkpoint(ethanol_frames: Frames, untrained: "MakeCheckpoint") -> "Checkpoint":
+    """A small float64 model whose readout is solved for on `ethanol_frames`: it holds ethanol."""
+    from fisher_mlip.fisher import Options, finetune
+
     part = ethanol_frames.subset(range(9)), ethanol_frames.subset(range(9, 12))
     options = Options(kinds=("last-layer",), look_outside=False)
-    return finetune(untrained, *part, options=options).checkpoint
+    return finetune(untrained(ethanol_frames, 16), *part, options=options).checkpoint
 
 
 @pytest.fixture(scope="session", params=["float64", "float32"])

@@ -17,7 +17,7 @@ from fisher_mlip.fused.network import FusedNetwork
 from fisher_mlip.model.checkpoint import CheckpointConfig, new_network
 from fisher_mlip.model.network import EquivariantNetwork
 
-DeviceName = Literal["cpu", "cuda"]
+TorchDevice = Literal["cpu", "cuda"]
 
 
 def why_not_fused(manifest: Manifest, *, build: bool = True) -> str:
@@ -53,7 +53,7 @@ class FusedModule(OpenMMModule):
         return found
 
 
-def why_not_same(path: Path, manifest: Manifest, *, device: DeviceName = "cpu") -> str:
+def why_not_same(path: Path, manifest: Manifest, *, device: TorchDevice = "cpu") -> str:
     """Return in words how the fused network differs from the artefact's own script, "" if not.
 
     The script is what was exported and certified; the fused network is made anew of its weights,
@@ -106,7 +106,7 @@ def table_error(path: Path, manifest: Manifest) -> float:
 
 
 @lru_cache(maxsize=16)
-def _difference(path: Path, manifest: str, _written: int, device: DeviceName) -> float:
+def _difference(path: Path, manifest: str, _written: int, device: TorchDevice) -> float:
     """Return the largest difference of slopes over the largest, of a cluster at random places."""
     known = Manifest.model_validate_json(manifest)
     generator = torch.Generator().manual_seed(0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export.artefact import Artefact, load_artefact
-from fisher_mlip.export.fusing import DeviceName, why_not_fused, why_not_same
+from fisher_mlip.export.fusing import TorchDevice, why_not_fused, why_not_same
 from fisher_mlip.export.kernel import KernelName, ScriptKernel
 from fisher_mlip.export.torchscript import unoptimized
 
@@ -178,7 +178,7 @@ class ArtefactPotential:
 
 
 def choose_kernel(
-    artefact: Artefact, wanted: KernelChoice, *, device: DeviceName = "cpu"
+    artefact: Artefact, wanted: KernelChoice, *, device: TorchDevice = "cpu"
 ) -> tuple[KernelName, str]:
     """Return which kernel of an artefact runs, and why.
 

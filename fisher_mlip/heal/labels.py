@@ -11,6 +11,7 @@ from fisher_mlip.data.frames import Frame, Frames
 from fisher_mlip.data.labeling import label_frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.heal.candidates import Moment
+from fisher_mlip.heal.theory import bare
 
 # Every fourth label judges, the third the first: two labels are for solving.
 FIRST_JUDGE, EVERY = 2, 4
@@ -35,7 +36,7 @@ class Labels:
     @property
     def bare(self) -> Frames:
         """The frames with their forces alone: energies may count from another zero."""
-        return Frames(tuple(f.relabelled(energy=None, stress=None) for f in self.frames))
+        return bare(self.frames)
 
     @property
     def judging(self) -> list[int]:

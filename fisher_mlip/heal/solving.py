@@ -1,13 +1,12 @@
 """The update that a healing goes on with: one that errs less on the labels than what runs."""
 
-from fisher_mlip.data import Frames
 from fisher_mlip.errors import InputError
 from fisher_mlip.fisher import Options, Solution
 from fisher_mlip.fisher.gram_file import GramFile
 from fisher_mlip.fisher.update import update
 from fisher_mlip.heal.labels import Labels
+from fisher_mlip.heal.theory import force_rmse
 from fisher_mlip.model.checkpoint import Checkpoint
-from fisher_mlip.train.metrics import errors
 
 
 def solve_for(checkpoint: Checkpoint, gram: GramFile, labels: Labels) -> Solution:
@@ -27,7 +26,7 @@ def solve_for(checkpoint: Checkpoint, gram: GramFile, labels: Labels) -> Solutio
     """
     bare = labels.bare
     judging = bare.subset(labels.judging) if labels.judging else None
-    running = _force_rmse(checkpoint, bare)
+    running = force_rmse(checkpoint, bare)
     for options in (Options(), Options(allow_holes=True)):
         solution = update(
             checkpoint,
@@ -38,12 +37,8 @@ def solve_for(checkpoint: Checkpoint, gram: GramFile, labels: Labels) -> Solutio
             judging=judging,
         )
         # Written so that a NaN is not better.
-        if _force_rmse(solution.checkpoint, bare) < running:
+        if force_rmse(solution.checkpoint, bare) < running:
             return solution
     raise InputError(
         f"expected a head that errs less on {len(bare)} labels than the model that ran, found none"
     )
-
-
-def _force_rmse(checkpoint: Checkpoint, frames: Frames) -> float:
-    return errors(checkpoint.network, frames, checkpoint.config).force_rmse

@@ -37,11 +37,7 @@ def check_theory(
         InputError: it is beyond twice the held-out error and `heal.mismatch`, or the calculator
             fails.
     """
-    labelled = label_frames(frames, calculator, isolated_atoms=False).frames
-    bare = replace(
-        labelled, frames=tuple(frame.relabelled(energy=None, stress=None) for frame in labelled)
-    )
-    found = errors(checkpoint.network, bare, checkpoint.config).force_rmse
+    found = force_rmse(checkpoint, label_frames(frames, calculator, isolated_atoms=False).frames)
     held_out, bound = held_out_error(checkpoint) or 0.0, largest_error(checkpoint, heal.mismatch)
     # Written so that a NaN is refused.
     if not found <= bound:
@@ -51,6 +47,16 @@ def check_theory(
             f"error of {held_out:.3g} and heal.mismatch {heal.mismatch:g}), found {found:.3g} eV/Å"
         )
     return found
+
+
+def force_rmse(checkpoint: Checkpoint, frames: Frames) -> float:
+    """Return the root mean square error of force components, eV/Å; energies are not looked at."""
+    return errors(checkpoint.network, bare(frames), checkpoint.config).force_rmse
+
+
+def bare(frames: Frames) -> Frames:
+    """Return frames with their forces alone: energies may count from another zero."""
+    return replace(frames, frames=tuple(f.relabelled(energy=None, stress=None) for f in frames))
 
 
 def largest_error(checkpoint: Checkpoint, mismatch: float) -> float:

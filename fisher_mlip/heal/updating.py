@@ -22,7 +22,7 @@ from fisher_mlip.heal.candidates import (
 from fisher_mlip.heal.labels import Labels, make_labels
 from fisher_mlip.heal.origin import load_origin
 from fisher_mlip.heal.solving import solve_for
-from fisher_mlip.heal.theory import check_theory, held_out_error, largest_error
+from fisher_mlip.heal.theory import check_theory, force_rmse, held_out_error, largest_error
 from fisher_mlip.model.checkpoint import Checkpoint, load_checkpoint
 from fisher_mlip.products import SUMMARY_NAME, whole_folder, write_summary
 from fisher_mlip.simulate.folder import RunFolder
@@ -38,7 +38,6 @@ from fisher_mlip.simulate.healing import (
 from fisher_mlip.simulate.progress import show_note
 from fisher_mlip.simulate.rewinding import Healed
 from fisher_mlip.simulate.systems import MolecularSystem
-from fisher_mlip.train.metrics import errors
 
 LABELS_NAME = "labels.xyz"
 # Molecules of a gas whose forces tell the level of theory.
@@ -147,7 +146,7 @@ def _healing(
     mismatch: float,
 ) -> Healing:
     alarm, after = illness.alarms[0], solution.checkpoint
-    was, now = (errors(c.network, labels.bare, c.config).force_rmse for c in (before, after))
+    was, now = (force_rmse(c, labels.frames) for c in (before, after))
     shipped = solution.shipped
     return Healing(
         step=alarm.step,
@@ -169,8 +168,7 @@ def _healing(
 
 
 def _force_error(checkpoint: Checkpoint, label: Frame) -> float:
-    bare = label.relabelled(energy=None, stress=None)
-    return errors(checkpoint.network, Frames((bare,)), checkpoint.config).force_rmse
+    return force_rmse(checkpoint, Frames((label,)))
 
 
 def _sound_step(before: Checkpoint, labels: Labels, illness: Illness, mismatch: float) -> int:

@@ -20,7 +20,6 @@ from fisher_mlip.export.lammps_artefact import (
 )
 from fisher_mlip.export.parity import probe_frames
 from fisher_mlip.export.shells import Shells, make_shells, shells_of_frame
-from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.model import Checkpoint, build_graph, new_network
 from fisher_mlip.model.uncertainty import estimate_uncertainty
 
@@ -133,10 +132,8 @@ def test_each_engine_is_told_of_the_others_model(
 
 
 def test_its_twin_over_the_fused_operators_is_the_same(
-    deep: Checkpoint, periodic: Frame, tmp_path: Path
+    operators: None, deep: Checkpoint, periodic: Frame, tmp_path: Path
 ) -> None:
-    if problem := why_no_operators(build=True):
-        pytest.skip(problem)
     artefact = write_lammps_artefact(tmp_path, deep, "float64")
     shells = shells_of_frame(periodic, deep.config.elements, 3.0, n_layers=LAYERS)
     expected = artefact.energies_and_slopes(shells)

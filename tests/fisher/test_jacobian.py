@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from fisher_mlip.building import BuildError, find_compiler
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.fisher import fused_layers as fused_module
 from fisher_mlip.fisher import jacobian as module
@@ -21,7 +20,6 @@ from fisher_mlip.fisher.jacobian import (
     reverse_jacobian,
     whole_frames_are_cheaper,
 )
-from fisher_mlip.fused.loading import why_no_operators
 from fisher_mlip.model import Checkpoint, build_graph, evaluate, graph_of_frames
 from fisher_mlip.model.graph import Graph, join_graphs
 from fisher_mlip.model.network import EquivariantNetwork
@@ -60,18 +58,6 @@ CASES = {
     "joined-crystals": [CRYSTAL, replace(CRYSTAL, positions=1.05 * CRYSTAL.positions), WATER],
     "chain": [chain()],
 }
-
-
-@pytest.fixture(scope="module")
-def operators() -> None:
-    """Compile the fused operators if need be; skip where nothing can."""
-    try:
-        find_compiler()
-    except BuildError as failure:
-        pytest.skip(str(failure))
-    assert why_no_operators(build=True) == ""
-    # Asked for without compiling before there were any, the answer was kept.
-    why_no_operators.cache_clear()
 
 
 def fused_jacobian(network: EquivariantNetwork, graph: Graph) -> Jacobian:

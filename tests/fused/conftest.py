@@ -1,16 +1,12 @@
 """The operators, without which there is nothing to test here."""
 
 import pytest
+import torch
 
-from fisher_mlip.building import BuildError, find_compiler
-from fisher_mlip.fused.loading import why_no_operators
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch sees")
+DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def operators() -> None:
-    """Compile them if need be; skip where nothing can."""
-    try:
-        find_compiler()
-    except BuildError as failure:
-        pytest.skip(str(failure))
-    assert why_no_operators(build=True) == ""
+def loaded(operators: None) -> None:
+    """Every test here wants the operators."""

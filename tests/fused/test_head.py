@@ -9,9 +9,9 @@ from fisher_mlip.fused.head import FusedHead
 from fisher_mlip.fused.packing import FusedError
 from fisher_mlip.model.head import LayerInvariants, LinearHead
 
+from .conftest import DEVICES
+
 N_ATOMS, N_SPECIES = 150, 3
-NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch sees")
-DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 

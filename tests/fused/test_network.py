@@ -9,10 +9,10 @@ from fisher_mlip.export.shells import make_shells
 from fisher_mlip.fused.network import FusedNetwork
 from fisher_mlip.model.network import EquivariantNetwork, build_network
 
+from .conftest import DEVICES
+
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 N_ATOMS = 40
-NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch sees")
-DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 
 
 def network(dtype: torch.dtype, **changes: float) -> EquivariantNetwork:

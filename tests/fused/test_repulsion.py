@@ -7,6 +7,8 @@ from torch import Tensor
 from fisher_mlip.fused.network import FusedRepulsion
 from fisher_mlip.model.repulsion import ScreenedRepulsion
 
+from .conftest import DEVICES
+
 ELEMENTS = [1, 6, 8]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 
@@ -34,18 +36,7 @@ def energies_and_slopes(
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize(
-    "device",
-    [
-        "cpu",
-        pytest.param(
-            "cuda",
-            marks=pytest.mark.skipif(
-                not torch.cuda.is_available(), reason="no GPU that torch sees"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("device", DEVICES)
 def test_it_is_the_plain_one(device: str, dtype: torch.dtype) -> None:
     plain = ScreenedRepulsion(ELEMENTS, 3.0).to(dtype)
     expected = energies_and_slopes(plain, edges(dtype), "cpu")

@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from fisher_mlip.config import HealConfig, ModelConfig, SimulateConfig, WatchConfig
+from fisher_mlip.config import HealConfig, SimulateConfig, WatchConfig
 from fisher_mlip.data import Frame, Frames
 from fisher_mlip.data.ethanol import ATOMIC_NUMBERS, ethanol_positions
 from fisher_mlip.data.labeling import label_frames
 from fisher_mlip.data.opls_calculator import OplsEthanolCalculator
 from fisher_mlip.export import Artefact, write_artefact
 from fisher_mlip.fisher import Options, finetune, save_solution
-from fisher_mlip.model import Checkpoint, CheckpointConfig, new_network
+from fisher_mlip.model import Checkpoint
 from fisher_mlip.products import write_summary
 
 MakeConfig = Callable[..., SimulateConfig]
@@ -43,23 +42,16 @@ def opls_frames(n_frames: int, spread: float, seed: int) -> Frames:
     return label_frames(bare, OplsEthanolCalculator()).frames
 
 
-def make_poor(folder: Path, n_frames: int = 8, spread: float = 0.02, held_out: int = 4) -> Poor:
-    """Return a random network whose head is solved for on a few frames."""
-    torch.manual_seed(0)
-    frames = opls_frames(n_frames + held_out, spread, 0)
-    config = CheckpointConfig(
-        model=ModelConfig(
-            features=8, max_degree=1, num_iterations=2, num_basis_functions=8, radial_width=8
-        ),
-        elements=frames.elements,
-        reference_energies=frames.reference_energies,
-        dtype="float64",
-    )
-    network = new_network(config)
-    network.message_scale.fill_(0.35)
-    parts = frames.subset(range(n_frames)), frames.subset(range(n_frames, len(frames)))
+@pytest.fixture(scope="session")
+def poor(
+    tmp_path_factory: pytest.TempPathFactory, untrained: Callable[[Frames, int], Checkpoint]
+) -> Poor:
+    """A random network whose head is solved for on a few frames."""
+    folder = tmp_path_factory.mktemp("poor")
+    frames = opls_frames(12, 0.02, 0)
+    parts = frames.subset(range(8)), frames.subset(range(8, 12))
     options = Options(kinds=("all-layers",), look_outside=False, sampled_heads=4)
-    solution = finetune(Checkpoint(network.eval(), config), *parts, options=options)
+    solution = finetune(untrained(frames, 8), *parts, options=options)
     finetuned, exported = folder / "finetuned", folder / "exported"
     exported.mkdir(parents=True)
     save_solution(finetuned, solution)
@@ -78,8 +70,3 @@ def poor_config(poor: Poor, **values: Any) -> SimulateConfig:
         "heal": HealConfig(calculator="opls"),
     }
     return SimulateConfig(**(chosen | values))
-
-
-@pytest.fixture(scope="session")
-def poor(tmp_path_factory: pytest.TempPathFactory) -> Poor:
-    return make_poor(tmp_path_factory.mktemp("poor"))

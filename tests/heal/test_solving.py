@@ -49,7 +49,7 @@ def test_what_errs_less_than_what_runs_is_taken(
         return 1.0 if checkpoint is running else errors[checkpoint.holes]
 
     monkeypatch.setattr(solving, "update", update)
-    monkeypatch.setattr(solving, "_force_rmse", force_rmse)
+    monkeypatch.setattr(solving, "force_rmse", force_rmse)
     gram: Any = SimpleNamespace()
     if chosen is None:
         with pytest.raises(InputError, match="errs less on 4 labels"):

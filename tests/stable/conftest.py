@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from fisher_mlip.config import ModelConfig
 from fisher_mlip.data import Frames, write_frames
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.fisher import Options, finetune, save_solution
-from fisher_mlip.model import Checkpoint, CheckpointConfig, new_network
+from fisher_mlip.model import Checkpoint
 from fisher_mlip.stable.config import StableConfig
 from fisher_mlip.stable.estimator import Samples
 from fisher_mlip.units import BOLTZMANN_EV_PER_K
@@ -87,24 +85,17 @@ def well() -> DoubleWell:
 
 
 @pytest.fixture(scope="session")
-def finetuned(tmp_path_factory: pytest.TempPathFactory, ethanol_frames: Frames) -> Path:
+def finetuned(
+    tmp_path_factory: pytest.TempPathFactory,
+    ethanol_frames: Frames,
+    untrained: Callable[[Frames, int], Checkpoint],
+) -> Path:
     """A tiny float64 model with a head of all layers, finetuned on Morse ethanols."""
-    torch.manual_seed(0)
-    config = CheckpointConfig(
-        model=ModelConfig(
-            features=16, max_degree=1, num_iterations=2, num_basis_functions=8, radial_width=8
-        ),
-        elements=[1, 6, 8],
-        reference_energies=ethanol_frames.reference_energies,
-        dtype="float64",
-    )
-    network = new_network(config).eval()
-    network.message_scale.fill_(0.35)
     parts = ethanol_frames.subset(range(9)), ethanol_frames.subset(range(9, 12))
     options = Options(kinds=("all-layers",), look_outside=False, sampled_heads=2)
     folder = tmp_path_factory.mktemp("finetuned") / "fisher"
     folder.mkdir()
-    save_solution(folder, finetune(Checkpoint(network, config), *parts, options=options))
+    save_solution(folder, finetune(untrained(ethanol_frames, 16), *parts, options=options))
     return folder
 
 
