@@ -11,6 +11,8 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -26,6 +28,7 @@ namespace {
 
 constexpr const char *MANIFEST = "manifest.json";
 constexpr const char *FUSED = "fused.pt";
+constexpr double SAME = 1e-4;    // eV, or relative where energies are larger
 
 // The operators that a fused script is made of register themselves when their library is loaded.
 std::string load_operators()
@@ -50,13 +53,17 @@ torch::Tensor whole_numbers(const std::vector<int64_t> &values, const torch::Dev
   return torch::tensor(at::ArrayRef<int64_t>(values.data(), count), torch::kInt64).to(device);
 }
 
-std::runtime_error cannot_load(const std::string &path, const std::string &reason)
+std::string first_line(const std::string &reason)
 {
   const auto start = reason.find_first_not_of(" \n");
   const std::string words = start == std::string::npos ? "" : reason.substr(start);
+  return words.substr(0, words.find('\n'));
+}
+
+std::runtime_error cannot_load(const std::string &path, const std::string &reason)
+{
   return std::runtime_error("torch cannot load '" + path + "' (expected a model.lmp.pt of " +
-                            "'fisher-mlip export --target lammps'): " +
-                            words.substr(0, words.find('\n')));
+                            "'fisher-mlip export --target lammps'): " + first_line(reason));
 }
 
 }    // namespace
@@ -116,18 +123,49 @@ void Model::choose_kernel(const std::string &path, const std::string &wanted,
 {
   kernel = "torchscript";
   if (wanted == "torchscript") return;
-  if (torch->device.is_cuda()) why_not_fused = "the fused operators are not for GPUs";
-  else if (fused.empty()) why_not_fused = "the model was exported without: export it again";
+  if (fused.empty()) why_not_fused = "the model was exported without: export it again";
   else why_not_fused = load_operators();
-  if (!why_not_fused.empty()) {
-    if (wanted == "fused")
-      throw std::runtime_error("'kernel fused' cannot be with '" + path + "': " + why_not_fused);
-    return;
+  if (why_not_fused.empty()) take_fused(fused);
+  if (wanted == "fused" && !why_not_fused.empty())
+    throw std::runtime_error("'kernel fused' cannot be with '" + path + "': " + why_not_fused);
+}
+
+void Model::take_fused(const std::string &fused)
+{
+  // On a GPU the operators are compiled where they first run: they are tried beside the script.
+  const bool on_gpu = torch->device.is_cuda();
+  const torch::jit::Module script = torch->script;
+  try {
+    const auto expected = on_gpu ? energies_of_a_pair() : std::vector<double>{};
+    std::istringstream content(fused);
+    torch->script = torch::jit::load(content, torch->device);
+    torch->script.eval();
+    const auto found = on_gpu ? energies_of_a_pair() : std::vector<double>{};
+    for (std::size_t k = 0; k < found.size(); k++)
+      if (!(std::abs(found[k] - expected[k]) <= SAME * std::max(1.0, std::abs(expected[k]))))
+        why_not_fused = "they give other energies on this GPU than the script";
+  } catch (const c10::Error &failure) {
+    why_not_fused = "they do not run here: " + first_line(failure.what_without_backtrace());
+  } catch (const std::exception &failure) {
+    why_not_fused = std::string("they do not run here: ") + first_line(failure.what());
   }
-  std::istringstream content(fused);
-  torch->script = torch::jit::load(content, torch->device);
-  torch->script.eval();
-  kernel = "fused";
+  if (why_not_fused.empty()) kernel = "fused";
+  else torch->script = script;
+}
+
+std::vector<double> Model::energies_of_a_pair()
+{
+  const double half = 0.5 * cutoff;
+  Shells pair;
+  pair.species = {0, static_cast<int64_t>(elements.size()) - 1};
+  pair.senders = {1, 0};
+  pair.receivers = {0, 1};
+  pair.vectors = {half, 0.0, 0.0, -half, 0.0, 0.0};
+  pair.atoms_within.assign(n_layers + 1, 2);
+  pair.edges_within.assign(n_layers, 2);
+  std::vector<double> energies, slopes;
+  evaluate(pair, energies, slopes);
+  return energies;
 }
 
 void Model::read_manifest(const std::string &path, const std::string &text)

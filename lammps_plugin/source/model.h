@@ -43,6 +43,8 @@ class Model {
   std::unique_ptr<Torch> torch;
 
   void choose_kernel(const std::string &path, const std::string &wanted, const std::string &fused);
+  void take_fused(const std::string &fused);
+  std::vector<double> energies_of_a_pair();    // of two atoms half a cutoff apart, eV
   void read_manifest(const std::string &path, const std::string &text);
 };
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fisher_mlip.data.frames import FloatArray, Frame
 from fisher_mlip.export.fusing import why_not_fused
@@ -17,6 +18,7 @@ from tests.lammps.engine import (
     needs_lammps,
     run_lammps,
     start_of_input,
+    thermo_lines,
     write_data,
 )
 
@@ -60,6 +62,51 @@ def test_both_kernels_are_one_model(
     difference = np.abs(default - plain).max()
     # Other bits: it was not the same code twice.
     assert 0.0 < difference < 1e-9 * np.abs(plain).max()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch sees")
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("kernel", ["torchscript", "fused"])
+def test_a_gpu_gives_what_the_cpu_gives(
+    tmp_path: Path, for_lammps: LammpsArtefact, tilted_liquid: Frame, kernel: str, ranks: int
+) -> None:
+    """Forces, energy, pressure and uncertainty; the ranks share the GPU."""
+    dtype = for_lammps.manifest.dtype
+    on_cpu = everything(tmp_path, for_lammps, tilted_liquid, 1, "kernel", "torchscript")
+    on_gpu = everything(
+        tmp_path, for_lammps, tilted_liquid, ranks, "device", "cuda", "kernel", kernel
+    )
+    assert f"{dtype}, cuda:0" in (tmp_path / "in.test.log").read_text()
+    tolerance = {"float64": 1e-9, "float32": 1e-4}[dtype]
+    for name, expected in on_cpu.items():
+        scale = np.abs(expected).max()
+        assert np.abs(on_gpu[name] - expected).max() <= tolerance * scale, name
+        assert np.abs(1.001 * on_gpu[name] - expected).max() > tolerance * scale, name
+
+
+def everything(
+    folder: Path, artefact: LammpsArtefact, frame: Frame, ranks: int, *options: str
+) -> dict[str, FloatArray]:
+    """Return what comes out of LAMMPS: by atom, by component, and one number."""
+    symbols = write_data(folder, frame)
+    lines = [
+        *start_of_input(artefact.path, symbols, *options),
+        "fix u all pair 1 fisher_mlip uncertainty 1",
+        *thermo_lines("pe", "pxx", "pyy", "pzz", "pxy", "pxz", "pyz"),
+        "fix 1 all nve",
+        "run 0",
+        "write_dump all custom dump id fx fy fz f_u modify sort id format float %.17g",
+    ]
+    found = run_lammps(folder, lines, ranks=ranks)
+    assert found.code == 0, found.error
+    rows, thermo = found.dump("dump"), found.thermo()
+    pressure = np.array([thermo[name] for name in ("Pxx", "Pyy", "Pzz", "Pxy", "Pxz", "Pyz")])
+    return {
+        "forces": rows[:, 1:4],
+        "uncertainty": rows[:, 4],
+        "energy": thermo["PotEng"],
+        "pressure": pressure,
+    }
 
 
 def test_a_model_exported_without_them(

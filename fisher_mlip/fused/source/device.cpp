@@ -154,15 +154,18 @@ void *kernel_of(const Unit &unit, const char *name, int index)
 }    // namespace
 
 void launch(const at::Tensor &on, const Unit &unit, const char *kernel, int64_t n_threads,
-            const std::vector<const void *> &arguments, int64_t n_rows)
+            const std::vector<const void *> &values, const std::vector<at::Tensor> &tensors,
+            int64_t n_rows)
 {
   if (n_threads == 0) return;
   constexpr unsigned THREADS = 128;
   const c10::DeviceGuard guard(on.device());
   const c10::impl::VirtualGuardImpl device(on.device().type());
   void *stream = device.getStream(on.device()).native_handle();
-  std::vector<void *> given;
-  for (const void *argument : arguments) given.push_back(const_cast<void *>(argument));
+  std::vector<void *> places, given;
+  for (const void *value : values) given.push_back(const_cast<void *>(value));
+  for (const at::Tensor &tensor : tensors) places.push_back(tensor.data_ptr());
+  for (void *&place : places) given.push_back(&place);
   void *function = kernel_of(unit, kernel, on.device().index());
   const auto blocks = static_cast<unsigned>((n_threads + THREADS - 1) / THREADS);
   cuda().check(cuda().cuLaunchKernel(function, blocks, unsigned(n_rows), 1, THREADS, 1, 1, 0, stream,

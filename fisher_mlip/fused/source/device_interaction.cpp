@@ -180,42 +180,36 @@ template <typename T> class DeviceInteraction {
     }
     all.n_atoms = int(n_rows);
     const int64_t tiles = (most + MIX_ROWS - 1) / MIX_ROWS;
-    launch(like, {MIX_SOURCE, number_option(like)}, "mix", tiles * MIX_THREADS, {&all}, panels);
+    launch(like, unit_for(like, MIX_SOURCE), "mix", tiles * MIX_THREADS, {&all}, {}, panels);
   }
 
   void move(const char *kernel, const Tensor &from, const Tensor &to) const
   {
     const int atoms = int(n_atoms), components = int(n_in), channels = int(shape.channels);
     const int width = int(padded);
-    const void *source = from.data_ptr(), *target = to.data_ptr();
-    launch(like, {GATE_SOURCE, number_option(like)}, kernel, n_in * n_atoms * padded,
-           {&atoms, &components, &channels, &width, &source, &target});
+    launch(like, unit_for(like, GATE_SOURCE), kernel, n_in * n_atoms * padded,
+           {&atoms, &components, &channels, &width}, {from, to});
   }
   void run_gate(const char *kernel, const std::vector<Tensor> &tensors) const
   {
     const int atoms = int(shape.n_made), degree = int(shape.out), channels = int(shape.channels);
     const int width = int(padded);
-    std::vector<const void *> pointers, arguments{&atoms, &degree, &channels, &width};
-    for (const Tensor &tensor : tensors) pointers.push_back(tensor.data_ptr());
-    for (const void *&pointer : pointers) arguments.push_back(&pointer);
-    launch(like, {GATE_SOURCE, number_option(like)}, kernel, shape.n_made * padded, arguments);
+    launch(like, unit_for(like, GATE_SOURCE), kernel, shape.n_made * padded,
+           {&atoms, &degree, &channels, &width}, tensors);
   }
   void run_messages(const char *kernel, int64_t atoms, const std::vector<Tensor> &tensors) const
   {
     const auto at = [&](int k) { return inputs.order[k].data_ptr<int32_t>(); };
     const Tensor &table = inputs.table;
     const DeviceLayer<T> layer{
-        int(n_atoms), int(shape.n_made), int(inputs.distances.size(0)), int(shape.channels),
-        int(n_blocks), int(inputs.harmonics.size(1)), at(0), at(1), at(2), at(3), at(4), at(5),
+        int(n_atoms), int(shape.n_made), int(inputs.distances.size(0)), int(n_blocks),
+        int(inputs.harmonics.size(1)), at(0), at(1), at(2), at(3), at(4), at(5),
         inputs.harmonics.data_ptr<T>(), inputs.distances.data_ptr<T>(),
         {table.data_ptr<T>(), table.size(0), table.stride(0), T(inputs.cutoff),
          T(double(table.size(0) - 1) / inputs.cutoff)}};
-    std::vector<const void *> pointers, arguments{&layer};
-    for (const Tensor &tensor : tensors) pointers.push_back(tensor.data_ptr());
-    for (const void *&pointer : pointers) arguments.push_back(&pointer);
     const std::string degrees = " -DDEGREE_IN=" + std::to_string(shape.in) +
         " -DDEGREE_OUT=" + std::to_string(shape.out);
-    launch(like, {MESSAGES_SOURCE, number_option(like) + degrees}, kernel, atoms * padded, arguments);
+    launch(like, unit_for(like, MESSAGES_SOURCE, degrees), kernel, atoms * padded, {&layer}, tensors);
   }
 };
 

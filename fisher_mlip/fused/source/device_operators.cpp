@@ -16,16 +16,6 @@ using torch::autograd::variable_list;
 
 namespace {
 
-// Runs a kernel of some numbers and tensors.
-void run(const Tensor &on, const char *source, const char *kernel, int64_t n_threads,
-         std::vector<const void *> numbers, const std::vector<Tensor> &tensors)
-{
-  std::vector<const void *> pointers;
-  for (const Tensor &tensor : tensors) pointers.push_back(tensor.data_ptr());
-  for (const void *&pointer : pointers) numbers.push_back(&pointer);
-  launch(on, {source, number_option(on)}, kernel, n_threads, numbers);
-}
-
 struct PairVectors : torch::autograd::Function<PairVectors> {
   static Tensor forward(AutogradContext *ctx, const Tensor &given, const Tensor &senders,
                         const Tensor &receivers, const Tensor &shifts, const Tensor &box)
@@ -33,8 +23,8 @@ struct PairVectors : torch::autograd::Function<PairVectors> {
     const Tensor x = given.contiguous();
     const int n_pairs = int(senders.size(0));
     const Tensor vectors = at::empty({n_pairs, 3}, x.options());
-    run(x, EDGES_SOURCE, "pair_vectors", n_pairs, {&n_pairs},
-        {x, senders, receivers, shifts.contiguous(), box.contiguous(), vectors});
+    launch(x, unit_for(x, EDGES_SOURCE), "pair_vectors", n_pairs, {&n_pairs},
+           {x, senders, receivers, shifts.contiguous(), box.contiguous(), vectors});
     ctx->save_for_backward({senders, receivers});
     ctx->saved_data["n_atoms"] = x.size(0);
     return vectors;
@@ -45,8 +35,8 @@ struct PairVectors : torch::autograd::Function<PairVectors> {
     const Tensor given = slopes[0].contiguous(), none;
     const Tensor found = at::zeros({ctx->saved_data["n_atoms"].toInt(), 3}, given.options());
     const int n_pairs = int(given.size(0));
-    run(given, EDGES_SOURCE, "pair_vectors_back", n_pairs, {&n_pairs},
-        {saved[0], saved[1], given, found});
+    launch(given, unit_for(given, EDGES_SOURCE), "pair_vectors_back", n_pairs, {&n_pairs},
+           {saved[0], saved[1], given, found});
     return {found, none, none, none, none};
   }
 };
@@ -59,8 +49,9 @@ struct CoreEnergies : torch::autograd::Function<CoreEnergies> {
     const Tensor vectors = given.contiguous(), slopes = at::empty_like(vectors);
     const Tensor energies = at::zeros({species.size(0)}, vectors.options().dtype(at::kDouble));
     const int n_edges = int(vectors.size(0)), n_species = int(tables.size(1));
-    run(vectors, EDGES_SOURCE, "core", n_edges, {&n_edges, &n_species, &reach, &inner},
-        {vectors, species, senders, receivers, tables, energies, slopes});
+    launch(vectors, unit_for(vectors, EDGES_SOURCE), "core", n_edges,
+           {&n_edges, &n_species, &reach, &inner},
+           {vectors, species, senders, receivers, tables, energies, slopes});
     ctx->save_for_backward({slopes, receivers});
     return energies;
   }
@@ -130,15 +121,16 @@ class LastOrder {
 void device_geometry(int degree, const Tensor &vectors, Tensor &values, Tensor &distances)
 {
   const int n_edges = int(vectors.size(0));
-  run(vectors, EDGES_SOURCE, "geometry", n_edges, {&n_edges, &degree}, {vectors, values, distances});
+  launch(vectors, unit_for(vectors, EDGES_SOURCE), "geometry", n_edges, {&n_edges, &degree},
+         {vectors, values, distances});
 }
 
 void device_geometry_back(int degree, const Tensor &vectors, const Tensor &distances,
                           const Tensor &harmonic_slopes, const Tensor &distance_slopes, Tensor &slopes)
 {
   const int n_edges = int(vectors.size(0));
-  run(vectors, EDGES_SOURCE, "geometry_back", n_edges, {&n_edges, &degree},
-      {vectors, distances, harmonic_slopes, distance_slopes, slopes});
+  launch(vectors, unit_for(vectors, EDGES_SOURCE), "geometry_back", n_edges, {&n_edges, &degree},
+         {vectors, distances, harmonic_slopes, distance_slopes, slopes});
 }
 
 std::vector<Tensor> device_edge_order(const Tensor &senders, const Tensor &receivers, int64_t n_atoms)
@@ -161,9 +153,9 @@ std::tuple<Tensor, Tensor> device_forms(const Tensor &nodes, const Tensor &speci
   const int n_atoms = int(nodes.size(0)), channels = int(forms.size(2)), padded = int(forms.size(3));
   const int max_degree = int(forms.size(1)) - 1;
   const Tensor slopes = at::empty_like(nodes), parts = at::empty({n_atoms, channels}, forms.options());
-  run(nodes, FORMS_SOURCE, "forms", int64_t(n_atoms) * channels,
-      {&n_atoms, &channels, &padded, &max_degree},
-      {nodes, species.contiguous(), forms, linear, parts, slopes});
+  launch(nodes, unit_for(nodes, FORMS_SOURCE), "forms", int64_t(n_atoms) * channels,
+         {&n_atoms, &channels, &padded, &max_degree},
+         {nodes, species.contiguous(), forms, linear, parts, slopes});
   return {parts.sum(1), slopes};
 }
 
