@@ -56,6 +56,14 @@ def finetune(
     features: Annotated[
         int, typer.Option(min=1, help="Most features of a head; limits the products.")
     ] = 3600,
+    rows_per_feature: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Force components to a feature that are enough: beyond, atoms of large frames are "
+            "drawn; 0: all. Default: 8, or as before with --update.",
+        ),
+    ] = None,
     ridge: Annotated[
         float | None,
         typer.Option(min=0.0, help="Try this ridge and no other; 0: within the rank."),
@@ -131,7 +139,8 @@ def finetune(
     inputs = [data, held_out, checkpoint if update is None else None]
     refuse_existing(folder, overwrite=overwrite, inputs=inputs)
     if update is not None:
-        refuse_beside_update({"held-out": held_out, "reweight": reweight, "dtype": dtype})
+        given = {"held-out": held_out, "reweight": reweight, "dtype": dtype}
+        refuse_beside_update({**given, "rows-per-feature": rows_per_feature})
     beside = {"calculator-option": calculator_option, "worst": worst}
     refuse_useless_calculator(calculator, beside, scans=scans, reweight=reweight)
     e0s = load_checkpoint(checkpoint).config.reference_energies
@@ -141,6 +150,8 @@ def finetune(
     before = LabelWeights() if there is None else there[1].label_weights
     options = what_to_try(head, features, ridge, scans=scans, allow_holes=allow_holes)
     options = replace(options, label_weights=before.changed(energy_weight, virial_weight))
+    if rows_per_feature is not None:
+        options = replace(options, rows_per_feature=rows_per_feature)
     if update is not None and there is not None:
         solution = updated(there, frames, update, options, device.resolve())
     else:

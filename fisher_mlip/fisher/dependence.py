@@ -31,15 +31,27 @@ class Seeds:
         return Seeds(self.edge[chosen], self.source[chosen], self.matrix[chosen])
 
 
-def displacement_seeds(graph: Graph, dtype: torch.dtype) -> Seeds:
-    """Return the seeds of moving each atom along x, y, z: r = x_sender - x_receiver + shift."""
+def displacement_seeds(graph: Graph, dtype: torch.dtype, atoms: Tensor | None = None) -> Seeds:
+    """Return the seeds of moving atoms along x, y, z: r = x_sender - x_receiver + shift.
+
+    Args:
+        graph: one or more frames.
+        dtype: of the matrices.
+        atoms: (n_sources,), which atom each source is; None: all of them, in their order.
+    """
     edges = torch.arange(len(graph.senders), device=graph.senders.device)
     identity = torch.eye(3, dtype=dtype, device=edges.device).expand(len(edges), 3, 3)
-    return Seeds(
+    seeds = Seeds(
         torch.cat([edges, edges]),
         torch.cat([graph.senders, graph.receivers]),
         torch.cat([identity, -identity]),
     )
+    if atoms is None:
+        return seeds
+    source = torch.full((graph.n_atoms,), -1, dtype=torch.long, device=edges.device)
+    source[atoms] = torch.arange(len(atoms), device=edges.device)
+    moved = Seeds(seeds.edge, source[seeds.source], seeds.matrix)
+    return moved.of(moved.source >= 0)
 
 
 def strain_seeds(graph: Graph, vectors: Tensor) -> Seeds:

@@ -11,6 +11,7 @@ import torch
 from fisher_mlip.config import DtypeName, HeadConfig, HeadKind
 from fisher_mlip.data.frames import FloatArray, Frames
 from fisher_mlip.errors import InputError
+from fisher_mlip.fisher.drawn_atoms import most_atoms_of
 from fisher_mlip.fisher.gram_file import (
     GRAM_NAME,
     GramFile,
@@ -26,6 +27,7 @@ from fisher_mlip.fisher.heads import (
     set_samples,
     set_theta,
 )
+from fisher_mlip.fisher.jacobian import feature_count
 from fisher_mlip.fisher.judge import judge_weights
 from fisher_mlip.fisher.nesting import KINDS, nested_heads
 from fisher_mlip.fisher.normal_equations import NormalEquations, accumulate
@@ -87,6 +89,7 @@ def finetune(
     judging = judge_weights(network, held_out, elements)
     label_weights = options.label_weights or LabelWeights()
     require_labels(training, label_weights)
+    most_atoms = most_atoms_of(training, feature_count(network), options.rows_per_feature)
     sums = [
         accumulate(
             network,
@@ -94,6 +97,7 @@ def finetune(
             elements,
             weights=frame_weights,
             virials=label_weights.virial > 0.0,
+            most_atoms=most_atoms,
             advance=advance,
         )
         for frames, frame_weights in ((training, weights), (held_out, judging))
@@ -114,6 +118,7 @@ def finetune(
         scans=scans,
         dtype=dtype or config.dtype,
         label_weights=label_weights,
+        most_atoms=most_atoms,
     )
     return _judged(solve_all(checkpoint, network, gram, along, options), checkpoint, held_out)
 

@@ -51,6 +51,7 @@ class GramFile:
         scans: the ways out of the data that were looked at.
         dtype: that the features were differentiated in.
         label_weights: of energies and virials beside forces, that theta was solved with.
+        most_atoms: of a frame, whose forces were summed; None: all.
     """
 
     head: HeadConfig
@@ -66,6 +67,7 @@ class GramFile:
     scans: Sequence[Scan] = ()
     dtype: DtypeName = "float32"
     label_weights: LabelWeights = field(default_factory=LabelWeights)
+    most_atoms: int | None = None
 
     @property
     def training_hash(self) -> str:
@@ -130,6 +132,7 @@ def save_gram(path: Path, content: GramFile) -> None:
         "scans": labels,
         "dtype": content.dtype,
         "label_weights": asdict(content.label_weights),
+        "most_atoms": content.most_atoms,
     }
     write_bytes(path, save(tensors, metadata={KEY: json.dumps(meta)}))
 
@@ -158,6 +161,7 @@ def load_gram(path: Path) -> GramFile:
             scans_of(tensors, meta["scans"]),
             meta["dtype"],
             LabelWeights(**meta["label_weights"]),
+            meta["most_atoms"],
         )
         _require_sound(found)
         return found
@@ -183,10 +187,14 @@ def _require_sound(content: GramFile) -> None:
         ):
             if sums.gram.shape != (columns, columns) or sums.moment.shape != (columns,):
                 raise ValueError(f"sums of the {name} of other shapes than {columns} columns")
-            numbers = (sums.gram.diagonal().min(initial=0.0), sums.weight, sums.square, sums.count)
+            numbers = (sums.gram.diagonal().min(initial=0.0), *_numbers_of(sums))
             whole = np.isfinite(sums.gram).all() and np.isfinite(sums.moment).all()
             if not (whole and all(np.isfinite(x) and x >= 0.0 for x in numbers)):
                 raise ValueError(f"sums of the {name} that are no sums of squares")
+
+
+def _numbers_of(sums: Sums) -> tuple[float, ...]:
+    return sums.weight, sums.square, sums.count, sums.components
 
 
 def _parts(equations: NormalEquations) -> dict[str, Sums]:

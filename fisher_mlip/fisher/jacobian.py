@@ -1,7 +1,7 @@
 """Jacobians of the summed last-layer features by positions and by strain."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 import torch
@@ -38,7 +38,7 @@ class Jacobian:
 
     Attributes:
         totals: (n_frames, D), eV.
-        displacement: (n_atoms, 3, D), G = dD/dx, eV/Å.
+        displacement: (n_atoms, 3, D), G = dD/dx, eV/Å, of all atoms or of those asked for.
         strain: (n_frames, 6, D), dD/d(strain) by xx, yy, zz, yz, xz, xy, eV; or None.
     """
 
@@ -53,6 +53,7 @@ def feature_jacobian(
     *,
     strain: bool = False,
     layers: FusedLayers | None = None,
+    atoms: Tensor | None = None,
 ) -> Jacobian:
     """Return the Jacobian of the features that are solved for, by the cheapest way.
 
@@ -65,31 +66,39 @@ def feature_jacobian(
         graph: one or more frames.
         strain: also the derivatives by strain.
         layers: the network's, None to go without.
+        atoms: (n,), by whose positions; None: by those of all.
     """
-    if reverse_is_cheaper(network, graph):
-        return reverse_jacobian(network, graph, strain=strain)
-    if layers is not None and not whole_frames_are_cheaper(network, graph):
+    if reverse_is_cheaper(network, graph, atoms):
+        found = reverse_jacobian(network, graph, strain=strain)
+        return found if atoms is None else replace(found, displacement=found.displacement[atoms])
+    if layers is not None and not whole_frames_are_cheaper(network, graph, atoms):
         layers = None
-    return forward_jacobian(network, graph, strain=strain, layers=layers)
+    return forward_jacobian(network, graph, strain=strain, layers=layers, atoms=atoms)
 
 
-def reverse_is_cheaper(network: EquivariantNetwork, graph: Graph) -> bool:
+def reverse_is_cheaper(
+    network: EquivariantNetwork, graph: Graph, atoms: Tensor | None = None
+) -> bool:
     """Compare the multiplications of both ways, from the counts of edges and of dependences."""
     work = _work(network)
     reverse = REVERSE_COST * feature_count(network) * len(graph.senders) * sum(work)
     forward = 6.0 * len(graph.senders) * sum(work)
-    for cost, n_sent in zip(work[1:], _sent_messages(graph), strict=False):
+    for cost, n_sent in zip(work[1:], _sent_messages(graph, atoms), strict=False):
         forward += 3.0 * n_sent * cost
         if forward > reverse:
             return True
     return False
 
 
-def whole_frames_are_cheaper(network: EquivariantNetwork, graph: Graph) -> bool:
+def whole_frames_are_cheaper(
+    network: EquivariantNetwork, graph: Graph, atoms: Tensor | None = None
+) -> bool:
     """Compare messages over the fused operators, of whole frames, with those not zero alone."""
     work = _work(network)
-    n_whole = int(graph.atoms_per_frame()[graph.frame_index[graph.receivers]].sum())
-    pairs = zip(work[1:], _sent_messages(graph), strict=False)
+    frames = graph.frame_index if atoms is None else graph.frame_index[atoms]
+    n_sources = torch.bincount(frames, minlength=graph.n_frames)
+    n_whole = int(n_sources[graph.frame_index[graph.receivers]].sum())
+    pairs = zip(work[1:], _sent_messages(graph, atoms), strict=False)
     return n_whole * sum(work) < FUSED_GAIN * sum(cost * n_sent for cost, n_sent in pairs)
 
 
@@ -99,10 +108,10 @@ def _work(network: EquivariantNetwork) -> list[float]:
     return [float(layer.product.couplings.shape[1]) for layer in layers]
 
 
-def _sent_messages(graph: Graph) -> Iterator[int]:
+def _sent_messages(graph: Graph, atoms: Tensor | None) -> Iterator[int]:
     """Yield the number of tangents' messages in each layer but the first, per direction."""
     outgoing = OutgoingEdges(graph)
-    seeds = displacement_seeds(graph, torch.float32)
+    seeds = displacement_seeds(graph, torch.float32, atoms)
     pairs = first_pairs(seeds, graph.receivers, graph.n_atoms)
     while True:
         triples = outgoing.of(pairs)
@@ -152,12 +161,13 @@ def forward_jacobian(
     *,
     strain: bool = False,
     layers: FusedLayers | None = None,
+    atoms: Tensor | None = None,
 ) -> Jacobian:
     """Return the Jacobian by forward mode, some hundred dependent pairs at a time."""
     at, scale = linearized(network, graph, layers), network.energy_scale.double()
     totals = scale * feature_totals(at)
-    seeds = displacement_seeds(graph, at.vectors.dtype)
-    displacement = _by_sources(at, seeds, graph.n_atoms)
+    seeds = displacement_seeds(graph, at.vectors.dtype, atoms)
+    displacement = _by_sources(at, seeds, graph.n_atoms if atoms is None else len(atoms))
     strained = None
     if strain:
         strained = scale * _by_sources(at, strain_seeds(graph, at.vectors), graph.n_frames)

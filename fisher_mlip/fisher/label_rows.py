@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.errors import InputError
+from fisher_mlip.fisher.drawn_atoms import DrawnAtoms, drawn_atoms
 from fisher_mlip.fisher.fused_layers import FusedLayers, predicted
 from fisher_mlip.fisher.jacobian import Jacobian, feature_jacobian
 from fisher_mlip.model.graph import Graph, graph_of_frames
@@ -23,11 +24,13 @@ class Rows:
         matrix: (n, D).
         residuals: (n,).
         weights: (n,).
+        stands_for: (n,), how many rows of the data each stands for; None: one.
     """
 
     matrix: Tensor
     residuals: Tensor
     weights: Tensor
+    stands_for: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,7 @@ class LabelRows:
     """Rows of some frames.
 
     Attributes:
-        forces: rows G, residuals F - F_model, eV/Å.
+        forces: rows G, residuals F - F_model, eV/Å; of all atoms, or of those that are drawn.
         energies: rows of minus a frame's features and minus its atoms by element, both per atom;
             residuals E - E_model, eV/atom; of the frames whose energy is known.
         virials: rows -dD/d(strain) per atom, residuals V stress - V stress_model, eV/atom; of the
@@ -57,6 +60,7 @@ class LabelRows:
         *,
         virials: bool,
         layers: FusedLayers | None = None,
+        most_atoms: int | None = None,
     ) -> "LabelRows":
         """Differentiate the features of a batch of frames and compare the model with its labels.
 
@@ -67,6 +71,7 @@ class LabelRows:
             weights: (n_frames,).
             virials: also of frames with a stress.
             layers: the network's, None to go without.
+            most_atoms: of a frame, whose forces are taken (see `drawn_atoms`); None: all.
 
         Raises:
             InputError: a frame without forces, or with NaN.
@@ -76,11 +81,13 @@ class LabelRows:
         graph = graph_of_frames(frames, elements, network.cutoff).to(network.energy_scale.device)
         known = np.array([_has_virial(frame) for frame in frames])
         strain = virials and bool(known.any())
-        jacobian = feature_jacobian(network, graph, strain=strain, layers=layers)
+        drawn = None if most_atoms is None else drawn_atoms(frames, most_atoms)
+        atoms = None if drawn is None else drawn.index.to(graph.positions.device)
+        jacobian = feature_jacobian(network, graph, strain=strain, layers=layers, atoms=atoms)
         model = predicted(network, graph, layers, stress=strain)
         weight = torch.from_numpy(np.ascontiguousarray(weights)).to(graph.positions.device)
         return LabelRows(
-            _force_rows(frames, graph, jacobian, model, weight),
+            _force_rows(frames, graph, jacobian, model, weight, drawn),
             _energy_rows(frames, graph, jacobian, model, weight, len(elements)),
             _virial_rows(frames, graph, jacobian, model, weight, known) if strain else None,
             graph.n_frames,
@@ -101,12 +108,21 @@ def _has_virial(frame: Frame) -> bool:
 
 
 def _force_rows(
-    frames: Frames, graph: Graph, jacobian: Jacobian, model: Prediction, weight: Tensor
+    frames: Frames,
+    graph: Graph,
+    jacobian: Jacobian,
+    model: Prediction,
+    weight: Tensor,
+    drawn: DrawnAtoms | None,
 ) -> Rows:
     labels = np.concatenate([frame.forces for frame in frames if frame.forces is not None])
     residuals = torch.from_numpy(labels).to(weight.device) - model.forces
-    weights = weight[graph.frame_index].repeat_interleave(3)
-    return Rows(jacobian.displacement.flatten(0, 1), residuals.flatten(), weights)
+    weights, matrix = weight[graph.frame_index], jacobian.displacement.flatten(0, 1)
+    if drawn is None:
+        return Rows(matrix, residuals.flatten(), weights.repeat_interleave(3))
+    own = drawn.index.to(weight.device)
+    stands_for = drawn.stands_for.to(weight.device).repeat_interleave(3)
+    return Rows(matrix, residuals[own].flatten(), weights[own].repeat_interleave(3), stands_for)
 
 
 def _energy_rows(

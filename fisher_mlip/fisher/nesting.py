@@ -58,7 +58,7 @@ class Nested:
         gram[:n, n:], gram[n:, :n] = mixed, mixed.T
         gram[n:, n:] = sums.gram[n_large:, n_large:]
         moment = np.concatenate([self.columns.T @ sums.moment[:n_large], sums.moment[n_large:]])
-        return Sums(gram, moment, sums.square, sums.weight, sums.count)
+        return Sums(gram, moment, sums.square, sums.weight, sums.count, sums.components)
 
     def _both_sides(self, gram: FloatArray) -> FloatArray:
         """Return columns' gram columns; taken out where each column is one of the large head's."""

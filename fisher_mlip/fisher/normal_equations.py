@@ -67,6 +67,7 @@ def accumulate(
     *,
     weights: FloatArray | None = None,
     virials: bool = False,
+    most_atoms: int | None = None,
     advance: Callable[[int], object] = lambda n_frames: None,
 ) -> NormalEquations:
     """Return the normal equations of all `frames` in one pass, a few hundred atoms at a time.
@@ -77,6 +78,7 @@ def accumulate(
         elements: the model's atomic numbers.
         weights: (n_frames,), of each frame; ones when None.
         virials: also accumulate the virials of frames with a stress.
+        most_atoms: of a frame, whose forces are summed (see `drawn_atoms`); None: all.
         advance: called with the number of frames just done, for progress bars.
 
     Raises:
@@ -91,7 +93,15 @@ def accumulate(
     layers = fused_layers(network)
 
     def rows(batch: tuple[Frames, FloatArray]) -> LabelRows:
-        return LabelRows.of(network, batch[0], elements, batch[1], virials=virials, layers=layers)
+        return LabelRows.of(
+            network,
+            batch[0],
+            elements,
+            batch[1],
+            virials=virials,
+            layers=layers,
+            most_atoms=most_atoms,
+        )
 
     batches = _with_weights(frames.batches(ATOMS_PER_BATCH), weight)
     n_features = feature_count(network)
@@ -99,7 +109,7 @@ def accumulate(
     for found in map_in_order(rows, batches, network.energy_scale.device):
         for sums, part in zip(running, (found.forces, found.energies, found.virials), strict=True):
             if part is not None:
-                sums.add(part.matrix, part.residuals, part.weights)
+                sums.add(part.matrix, part.residuals, part.weights, part.stands_for)
         advance(found.n_frames)
     forces, energies, strains = (sums.total() for sums in running)
     return NormalEquations(forces, energies, strains, len(frames))

@@ -96,13 +96,24 @@ def sentences(solution: Solution) -> list[str]:
             f"held-out force MAE {1000 * before.force_mae:.2f} -> {1000 * after.force_mae:.2f} "
             "meV/Å, every frame counted alike"
         )
-    lines += _pressure_sentences(solution)
+    lines += _pressure_sentences(solution) + _drawn(solution)
     if not math.isnan(base.barrier):
         lines.append(
             f"holes outside the data {len(base.holes)} -> {len(shipped.holes)}, barrier on the way "
             f"{base.barrier:.2f} -> {shipped.barrier:.2f} eV"
         )
     return lines + _passed_over(solution)
+
+
+def _drawn(solution: Solution) -> list[str]:
+    """Return how many forces were summed, where not all were."""
+    most, forces = solution.gram.most_atoms, solution.gram.training.forces
+    if most is None:
+        return []
+    return [
+        f"forces of {most} atoms of each larger frame: {forces.count} of {forces.components:.0f} "
+        "components (--rows-per-feature 0: all)"
+    ]
 
 
 def _pressure_sentences(solution: Solution) -> list[str]:
@@ -154,9 +165,10 @@ def _passed_over(solution: Solution) -> list[str]:
 
 def _counted(solution: Solution) -> str:
     judges = solution.gram.held_out.forces
-    if judges.weight == judges.count:
+    counted = judges.weight / judges.components
+    if math.isclose(counted, 1.0, rel_tol=1e-9):
         return ""
     return (
         f" (frames that the pretrained model is far off count for less: "
-        f"{judges.weight / judges.count:.1%} of their number in all)"
+        f"{counted:.1%} of their number in all)"
     )

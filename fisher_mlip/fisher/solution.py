@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fisher_mlip.config import HeadKind
+from fisher_mlip.fisher.drawn_atoms import ROWS_PER_FEATURE
 from fisher_mlip.fisher.gram_file import GramFile
 from fisher_mlip.fisher.nesting import KINDS
 from fisher_mlip.fisher.outside.holes import ScanEnergies
@@ -32,6 +33,8 @@ class Options:
         look_outside: make scans at all.
         sampled_heads: deviations of theta that tell the model's uncertainty; 0 for none.
         allow_holes: ship a head that lets atoms out of the data more easily than its base.
+        rows_per_feature: force components of the training frames to a feature beyond which no more
+            are summed: atoms of large frames are then drawn (see `drawn_atoms`); 0 for all.
     """
 
     kinds: Sequence[HeadKind] = KINDS
@@ -42,6 +45,7 @@ class Options:
     look_outside: bool = True
     allow_holes: bool = False
     sampled_heads: int = 16
+    rows_per_feature: float = ROWS_PER_FEATURE
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +110,8 @@ class Solution:
             "base": base,
             "frames": self.gram.training.n_frames,
             "force_components": self.gram.training.forces.count,
-            "held_out_weight": judges.weight / judges.count,
+            "most_atoms_of_a_frame": self.gram.most_atoms,
+            "held_out_weight": judges.weight / judges.components,
             **({} if errors is None else {"held_out_base": errors[0], "held_out": errors[1]}),
             **({} if pressures is None else {"held_out_pressures": pressures}),
             "training_hash": self.gram.training_hash,

@@ -86,6 +86,7 @@ def without_offsets(sums: Sums, n_features: int) -> Sums:
         sums.square - _explained(sums, offsets),
         sums.weight,
         sums.count,
+        sums.components,
     )
 
 

@@ -24,6 +24,7 @@ class Sums:
         square: the sum of w r^2.
         weight: the sum of w.
         count: number of rows.
+        components: of the data, that these rows stand for: more than rows where some are drawn.
     """
 
     gram: FloatArray
@@ -31,11 +32,12 @@ class Sums:
     square: float
     weight: float
     count: int
+    components: float
 
     @staticmethod
     def zeros(n_columns: int) -> "Sums":
         """Return the sums over no rows."""
-        return Sums(np.zeros((n_columns, n_columns)), np.zeros(n_columns), 0.0, 0.0, 0)
+        return Sums(np.zeros((n_columns, n_columns)), np.zeros(n_columns), 0.0, 0.0, 0, 0.0)
 
     def __add__(self, other: "Sums") -> "Sums":
         return self._combined(other, 1)
@@ -50,6 +52,7 @@ class Sums:
             self.square + sign * other.square,
             self.weight + sign * other.weight,
             self.count + sign * other.count,
+            self.components + sign * other.components,
         )
 
     def rms(self, theta: FloatArray | None = None) -> float:
@@ -73,12 +76,21 @@ class RunningSums:
     def __init__(self, n_columns: int) -> None:
         self.gram = np.zeros((n_columns, n_columns))
         self.moment = np.zeros(n_columns)
-        self.square = self.weight = 0.0
+        self.square = self.weight = self.components = 0.0
         self.count = 0
         self.waiting: list[Tensor] = []
 
-    def add(self, rows: Tensor, residuals: Tensor, weights: Tensor) -> None:
-        """Take rows (n, D), residuals (n,) and weights (n,) >= 0, all float64."""
+    def add(
+        self, rows: Tensor, residuals: Tensor, weights: Tensor, stands_for: Tensor | None = None
+    ) -> None:
+        """Take rows (n, D), residuals (n,) and weights (n,) >= 0, all float64.
+
+        Args:
+            rows, residuals, weights: of a component each.
+            stands_for: (n,), how many components each row stands for; None: one.
+        """
+        self.components += float(len(rows) if stands_for is None else stands_for.sum())
+        weights = weights if stands_for is None else weights * stands_for
         root = weights.sqrt()
         weighted = rows * root[:, None]
         self.moment -= (weighted.T @ (root * residuals)).cpu().numpy()
@@ -92,7 +104,7 @@ class RunningSums:
     def total(self) -> Sums:
         """Return the sums over all rows taken so far."""
         self._flush()
-        return Sums(self.gram, self.moment, self.square, self.weight, self.count)
+        return Sums(self.gram, self.moment, self.square, self.weight, self.count, self.components)
 
     def _flush(self) -> None:
         if self.waiting:

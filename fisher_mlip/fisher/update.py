@@ -94,7 +94,14 @@ def update(
     elements = checkpoint.config.elements
     virials = gram.training.virials.count > 0
     relative = replace(frames, reference_energies=checkpoint.config.reference_energies)
-    change = accumulate(network, relative, elements, virials=virials, advance=advance)
+    change = accumulate(
+        network,
+        relative,
+        elements,
+        virials=virials,
+        most_atoms=gram.most_atoms,
+        advance=advance,
+    )
     sums = gram.training + change if how == "add" else gram.training - change
     along = scan_energies(network, gram.scans, elements)
     after = replace(gram, training=sums, frames=listed, label_weights=label_weights)
@@ -116,6 +123,7 @@ def _judged_by(
         elements,
         weights=judge_weights(network, judging, elements),
         virials=gram.held_out.virials.count > 0,
+        most_atoms=gram.most_atoms,
     )
     held_out = gram.held_out + change
     return replace(gram, held_out=held_out, held_out_frames=gram.held_out_frames + hashes)

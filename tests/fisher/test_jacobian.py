@@ -195,7 +195,7 @@ def test_molecules_go_over_the_fused_operators(
     assert not whole_frames_are_cheaper(network, long)
     taken: list[object] = []
 
-    def forward(*_: object, layers: FusedLayers | None, strain: bool) -> None:
+    def forward(*_: object, layers: FusedLayers | None, **options: object) -> None:
         taken.append(layers)
 
     monkeypatch.setattr(module, "forward_jacobian", forward)

@@ -97,6 +97,19 @@ def test_removing_is_never_having_had_them(tmp_path: Path, base: Checkpoint, tru
     assert_same(again, solved(base, truth, range(9)))
 
 
+def test_the_same_atoms_of_a_frame_are_taken_out_as_were_added(
+    tmp_path: Path, base: Checkpoint, truth: Frames
+) -> None:
+    few = replace(PLAIN, rows_per_feature=1e-6)
+    whole = solved(base, truth, range(9), few)
+    assert whole.gram.most_atoms == 8
+    forces = whole.gram.training.forces
+    assert forces.count == 9 * 8 * 3 < forces.components
+    folder = saved(tmp_path, whole)
+    found = update(*load_finetune(folder), truth.subset(range(5, 9)), "remove", options=PLAIN)
+    assert_same(found, solved(base, truth, range(5), few))
+
+
 def test_judges_are_added_and_never_solved_from(
     tmp_path: Path, base: Checkpoint, truth: Frames
 ) -> None:

@@ -21,7 +21,7 @@ LOOSE = Limits(strength=1e-9, effective_fraction=0.5, force_tolerance=1e3)
 
 def prior_of_well() -> FisherPrior:
     """theta = z in units of 0.1 eV; held-out errors grow with |theta|."""
-    held_out = Sums(np.eye(3), np.zeros(3), 1e-4, 1.0, 1)
+    held_out = Sums(np.eye(3), np.zeros(3), 1e-4, 1.0, 1, 1.0)
     nothing = cast(Checkpoint, None)
     return FisherPrior(nothing, np.zeros(3), 0.1 * np.eye(3), held_out, Sums.zeros(3))
 
