@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SETTLED = (
     *("finetuned", "reference", "temperature", "observable", "start_frames", "held_out"),
-    *("replicas", "stable_ps", "unstable_fraction", "timestep", "friction", "look_interval"),
+    *("replicas", "stable_ps", "timestep", "friction", "look_interval"),
     *("frame_interval", "bond_deviation", "intermolecular_distance", "temperature_ratio"),
     *("margin_ps", "estimator", "neighborhood", "strength", "ess", "force_tolerance"),
     *("platform", "seed", "overwrite"),
@@ -67,14 +67,11 @@ def stable(
         int, typer.Option(min=1, help="Molecules that do not see each other, or boxes.")
     ] = 16,
     stable_ps: Annotated[
-        float, typer.Option(help="ps: done when all replicas last so long; the longest phase.")
+        float, typer.Option(help="ps of a phase; done when all replicas last so long.")
     ] = 10.0,
     iterations: Annotated[
         int | None, typer.Option(min=1, help="Most simulation phases. Default: 10.")
     ] = None,
-    unstable_fraction: Annotated[
-        float, typer.Option(help="Part of the replicas lost at which a phase ends.")
-    ] = 0.5,
     timestep: Annotated[float, typer.Option(help="fs.")] = 0.5,
     friction: Annotated[float, typer.Option(help="Of the Langevin thermostat, 1/ps.")] = 1.0,
     look_interval: Annotated[int, typer.Option(min=1, help="Steps between looks.")] = 10,

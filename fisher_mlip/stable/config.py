@@ -21,9 +21,8 @@ class StableConfig(Config):
         start_frames: frames that the replicas start from; "": those of the reference.
         held_out: labelled frames whose force error is told too; "" for none.
         replicas: molecules that do not see each other, or periodic boxes.
-        stable_ps: longest simulation phase; training ends when all replicas last as long.
+        stable_ps: of a simulation phase; training ends when all replicas last as long.
         iterations: most simulation phases.
-        unstable_fraction: of the replicas, at which a simulation phase ends.
         timestep: fs.
         friction: of the Langevin thermostat, 1/ps.
         look_interval: steps between looks at stability.
@@ -51,7 +50,6 @@ class StableConfig(Config):
     replicas: int = Field(16, ge=1, le=100_000)
     stable_ps: float = Field(10.0, gt=0.0)
     iterations: int = Field(10, ge=1, le=1000)
-    unstable_fraction: float = Field(0.5, gt=0.0, le=1.0)
     timestep: float = Field(0.5, ge=1e-4, le=10.0)
     friction: float = Field(1.0, gt=0.0, le=1e6)
     look_interval: int = Field(10, ge=1)

@@ -1,4 +1,4 @@
-"""The simulation phase: replicas run until some are lost, and what they were seen in is kept."""
+"""The simulation phase: replicas from fresh starts, rewound when lost; what they were seen in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,19 +18,15 @@ class Phase:
     """What a simulation phase found.
 
     Attributes:
-        frames: of all replicas until each was lost, one time series a replica.
-        lifetimes: (n_replicas,), ps, until a replica was lost or the phase ended.
-        is_lost: (n_replicas,).
-        positions: (n_replicas, n_atoms, 3), Å, to go on from.
-        velocities: (n_replicas, n_atoms, 3), nm/ps.
+        frames: of all replicas within the bounds, one time series a replica.
+        lifetimes: (n_replicas,), ps, until a replica was first lost or the phase ended.
+        is_lost: (n_replicas,), whether it was.
         steps: made by each replica.
     """
 
     frames: Configurations
     lifetimes: FloatArray
     is_lost: BoolArray
-    positions: FloatArray
-    velocities: FloatArray
     steps: int
 
     @property
@@ -44,38 +40,39 @@ class Phase:
 
 
 class _Record:
-    """Frames of the replicas as they come, and when each was lost."""
+    """Frames of the replicas as they come, and where each goes on from when it is lost."""
 
     def __init__(self, start: FloatArray) -> None:
         self.start = start
         self.frames: list[FloatArray] = []
         self.looks: list[int] = []
-        self.lost_at = np.full(len(start), -1)
+        # Where each replica was put last, and at which look.
+        self.anchors, self.placed = start.copy(), np.zeros(len(start), dtype=np.int64)
 
     def add(self, look: int, positions: FloatArray) -> None:
         self.frames.append(positions)
         self.looks.append(look)
 
-    def good_before(self, replica: int, look: float) -> FloatArray:
-        """Return the last positions of a replica no later than a look, or its start."""
-        lost = self.lost_at[replica]
-        last = min(look, lost - 1) if lost >= 0 else look
-        kept = int(np.searchsorted(self.looks, last, side="right"))
-        source = self.frames[kept - 1] if kept else self.start
-        return np.asarray(source[replica])
+    def rewound(self, replica: int, look: int, margin: float) -> FloatArray:
+        """Return the last positions of a lost replica so many looks ago, or where it was put last.
+
+        What lies before that is the way to an earlier loss.
+        """
+        kept = int(np.searchsorted(self.looks, look - margin, side="right"))
+        if kept and self.looks[kept - 1] > self.placed[replica]:
+            self.anchors[replica] = self.frames[kept - 1][replica]
+        self.placed[replica] = look
+        return np.asarray(self.anchors[replica])
 
     def configurations(self, of: Configurations, cells: FloatArray | None) -> Configurations:
-        """Return each replica's frames before it was lost, replica after replica."""
-        looks = np.array(self.looks)
-        until = np.where(self.lost_at < 0, np.inf, self.lost_at)
-        parts = [np.flatnonzero(looks < end) for end in until]
-        series = np.repeat(np.arange(len(until)), [len(part) for part in parts])
-        empty = [np.zeros((0, *self.start.shape[1:]))]
-        positions = [self.frames[k][r][None] for r, part in enumerate(parts) for k in part]
+        """Return all frames, replica after replica."""
+        n_replicas, shape = len(self.start), self.start.shape[1:]
+        frames = np.array(self.frames).reshape(-1, n_replicas, *shape)
+        series = np.repeat(np.arange(n_replicas), len(frames))
         return Configurations(
             of.atomic_numbers,
             of.bonds,
-            np.concatenate(positions or empty),
+            frames.swapaxes(0, 1).reshape(-1, *shape),
             None if cells is None else cells[series],
             series,
         )
@@ -91,50 +88,46 @@ def simulate_phase(
     seed: int,
     show: Callable[[float], object] = lambda fraction: None,
 ) -> Phase:
-    """Run all replicas until a part of them is lost, or for `stable_ps`.
+    """Run all replicas for `stable_ps`, from fresh starts.
 
-    A replica that passes a bound is lost: what it is seen in from then on does not count. It is
-    rewound to its last frame `margin_ps` before, with new velocities, and goes on from there in
-    the next phase.
+    A replica that passes a bound is lost, which ends its lifetime. It is rewound to its last frame
+    `margin_ps` before, with new velocities, and goes on: what is seen is the model's ensemble
+    within the bounds, in which it has been near them as often as it goes there. Slopes of averages
+    are covariances in that ensemble too, as the bounds do not depend on theta.
 
     Args:
         replicas: under the model.
         criteria: of stability.
         of: the system, and its molecules.
         start: positions, Å, and velocities, nm/ps, (n_replicas, n_atoms, 3) each.
-        config: when to look and when to end.
+        config: how long, and when to look.
         seed: of new velocities.
         show: gets the fraction of `stable_ps` that is done.
     """
     ps_per_look = config.look_interval * config.timestep / FS_PER_PS
     n_looks = max(1, round(config.stable_ps / ps_per_look))
-    record = _Record(start[0])
+    record, lost_at = _Record(start[0]), np.full(len(start[0]), -1)
     margin = config.margin_ps / ps_per_look
     replicas.place(*start)
     replicas.settle_threads()
-    look = 0
-    while look < n_looks and (record.lost_at >= 0).mean() < config.unstable_fraction:
-        look += 1
+    for look in range(1, n_looks + 1):
         lost = _advance(replicas, criteria, config.look_interval)
         positions, velocities = replicas.state()
-        record.lost_at[lost & (record.lost_at < 0)] = look
+        lost_at[lost & (lost_at < 0)] = look
         if lost.any():
             drawn = replicas.drawn_velocities(_seed(seed, look))
             for k in np.flatnonzero(lost):
-                positions[k], velocities[k] = record.good_before(int(k), look - margin), drawn[k]
+                positions[k], velocities[k] = record.rewound(int(k), look, margin), drawn[k]
             replicas.place(positions, velocities)
         if look % config.frame_interval == 0:
             record.add(look, positions)
         show(look / n_looks)
-    positions, velocities = replicas.state()
-    is_lost = record.lost_at >= 0
+    is_lost = lost_at >= 0
     return Phase(
         record.configurations(of, replicas.cells),
-        np.where(is_lost, record.lost_at, look) * ps_per_look,
+        np.where(is_lost, lost_at, n_looks) * ps_per_look,
         is_lost,
-        positions,
-        velocities,
-        look * config.look_interval,
+        n_looks * config.look_interval,
     )
 
 

@@ -30,7 +30,7 @@ class Problem:
         config: of the training.
         prior: the finetuned head.
         reference: configurations to compare with.
-        start: (n_replicas) configurations that the first phase starts from.
+        starts: configurations that replicas start from.
         observables: that are trained on.
         target: their averages over the reference.
         criteria: of stability.
@@ -40,7 +40,7 @@ class Problem:
     config: StableConfig
     prior: FisherPrior
     reference: Configurations
-    start: Configurations
+    starts: Configurations
     observables: list[Observable]
     target: Averages
     criteria: Criteria
@@ -113,8 +113,8 @@ def make_problem(config: StableConfig) -> Problem:
     observables = make_observables(reference, config.observables)
     values = [whole(o, reference.positions, reference.cells) for o in observables]
     target = averages(np.concatenate(values, axis=1), reference.series)
-    start = starting_configurations(reference, config)
-    masses = molecular_systems(start.chosen(np.zeros(1, dtype=np.int64)))[0].masses
+    starts = read_starts(reference, config)
+    masses = molecular_systems(starts.chosen(np.zeros(1, dtype=np.int64)))[0].masses
     criteria = Criteria(
         reference,
         masses,
@@ -123,7 +123,7 @@ def make_problem(config: StableConfig) -> Problem:
         intermolecular_distance=config.intermolecular_distance,
         temperature_ratio=config.temperature_ratio,
     )
-    return Problem(config, prior, reference, start, observables, target, criteria, held_out)
+    return Problem(config, prior, reference, starts, observables, target, criteria, held_out)
 
 
 def read_held_out(path: str, elements: list[int]) -> Frames:
@@ -171,8 +171,8 @@ def make_observables(reference: Configurations, names: list[ObservableName]) -> 
     return found
 
 
-def starting_configurations(reference: Configurations, config: StableConfig) -> Configurations:
-    """Return one configuration a replica, drawn from the start frames or the reference.
+def read_starts(reference: Configurations, config: StableConfig) -> Configurations:
+    """Return what replicas start from: the start frames, or the reference.
 
     Raises:
         InputError: start frames of another system.
@@ -186,12 +186,15 @@ def starting_configurations(reference: Configurations, config: StableConfig) -> 
                 f"expected the reference's atoms, in its order, in the start frames "
                 f"'{config.start_frames}', found others"
             )
-    order = np.random.default_rng([config.seed, 3]).permutation(len(source))
-    chosen = source.chosen(order[np.arange(config.replicas) % len(order)])
+    return source
+
+
+def drawn_starts(starts: Configurations, config: StableConfig, iteration: int) -> Configurations:
+    """Return a configuration for each replica, others in each iteration."""
+    order = np.random.default_rng([config.seed, 3, iteration]).permutation(len(starts))
+    chosen = starts.chosen(order[np.arange(config.replicas) % len(order)])
     positions = chosen.positions
     if chosen.cells is None:
         positions = positions - positions.mean(axis=1, keepdims=True)
     series = np.arange(config.replicas)
-    return Configurations(
-        reference.atomic_numbers, reference.bonds, positions, chosen.cells, series
-    )
+    return Configurations(starts.atomic_numbers, starts.bonds, positions, chosen.cells, series)

@@ -94,25 +94,20 @@ class State:
         rows: of the iterations that are done.
         zs: (n, rank), coordinates of theta of each iteration; one more than rows if a step was
             taken after the last.
-        positions: (n_replicas, n_atoms, 3), Å, that the next phase starts from.
-        velocities: (n_replicas, n_atoms, 3), nm/ps.
         ending: why the training ended; "" while it goes on.
     """
 
     inputs: dict[str, str]
     rows: tuple[Row, ...]
     zs: FloatArray
-    positions: FloatArray
-    velocities: FloatArray
     ending: str = ""
 
     def write(self, folder: Path) -> None:
         """Write the state, whole or not at all."""
-        arrays = {"zs": self.zs, "positions": self.positions, "velocities": self.velocities}
-        whole = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
         rows = [asdict(row) for row in self.rows]
         meta = json.dumps({"inputs": self.inputs, "rows": rows, "ending": self.ending})
-        write_bytes(folder / STATE_NAME, save(whole, metadata={_KEY: meta}))
+        whole = save({"zs": np.ascontiguousarray(self.zs)}, metadata={_KEY: meta})
+        write_bytes(folder / STATE_NAME, whole)
 
     @staticmethod
     def read(folder: Path) -> "State":
@@ -127,9 +122,9 @@ class State:
         try:
             with safe_open(path, framework="numpy") as file:
                 meta = json.loads((file.metadata() or {})[_KEY])
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                zs = file.get_tensor("zs")
             rows = tuple(Row(**row) for row in meta["rows"])
-            return State(meta["inputs"], rows, **arrays, ending=meta["ending"])
+            return State(meta["inputs"], rows, zs, meta["ending"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"expected a training's state in '{path}', found: {reason}") from None

@@ -16,17 +16,16 @@ from fisher_mlip.errors import InputError
 from fisher_mlip.export import write_artefact
 from fisher_mlip.export.certification import without_certification_warnings
 from fisher_mlip.products import locked_folder, refuse_existing
-from fisher_mlip.simulate.velocities import maxwell_boltzmann
 from fisher_mlip.stable.averages import averages
 from fisher_mlip.stable.config import StableConfig
 from fisher_mlip.stable.configurations import Configurations
 from fisher_mlip.stable.estimator import Samples
 from fisher_mlip.stable.features import feature_sums
 from fisher_mlip.stable.phase import Phase, simulate_phase
-from fisher_mlip.stable.problem import Problem, make_problem
+from fisher_mlip.stable.problem import Problem, drawn_starts, make_problem
 from fisher_mlip.stable.product import CONFIG_NAME, begin_folder, input_hashes, write_product
 from fisher_mlip.stable.records import Row, State
-from fisher_mlip.stable.replicas import Replicas, molecular_systems
+from fisher_mlip.stable.replicas import Replicas
 from fisher_mlip.stable.step import Step, choose_step, precisions
 from fisher_mlip.units import FS_PER_PS
 
@@ -72,10 +71,7 @@ def train_stable(
     refuse_existing(folder, overwrite=overwrite, inputs=inputs)
     problem = make_problem(config)
     rank = problem.prior.factor.shape[1]
-    positions = problem.start.positions
-    state = State(
-        input_hashes(config), (), np.zeros((1, rank)), positions, _first_velocities(problem)
-    )
+    state = State(input_hashes(config), (), np.zeros((1, rank)))
     begin_folder(folder, problem, state, overwrite=overwrite)
     return _train(problem, state, folder, bar, tell)
 
@@ -180,7 +176,7 @@ def iterate(
     )
     zs = state.zs if learned.step is None else np.concatenate([state.zs, learned.step.z[None]])
     rows = (*state.rows, row)
-    return State(state.inputs, rows, zs, phase.positions, phase.velocities, learned.ending)
+    return State(state.inputs, rows, zs, learned.ending)
 
 
 def _learn(problem: Problem, z: FloatArray, phase: Phase) -> _Learned:
@@ -243,8 +239,9 @@ def _simulated(problem: Problem, state: State, show: Callable[[float], object]) 
     seed = int(np.random.SeedSequence([config.seed, number, 11]).generate_state(1)[0])
     with tempfile.TemporaryDirectory() as made, without_certification_warnings():
         artefact = write_artefact(Path(made), problem.prior.at(state.zs[-1]))
-        replicas = Replicas(artefact, problem.start, config, seed)
-        start = state.positions, state.velocities
+        fresh = drawn_starts(problem.starts, config, number)
+        replicas = Replicas(artefact, fresh, config, seed)
+        start = fresh.positions, replicas.drawn_velocities(seed)
         return simulate_phase(
             replicas, problem.criteria, problem.reference, start, config, seed=seed, show=show
         )
@@ -269,13 +266,3 @@ def _of_step(
         float(np.linalg.norm(problem.prior.factor @ moved)),
         MEV * problem.prior.force_change(moved),
     )
-
-
-def _first_velocities(problem: Problem) -> FloatArray:
-    config, start = problem.config, problem.start
-    n_atoms = len(start.atomic_numbers)
-    one = molecular_systems(start.chosen(np.zeros(1, dtype=np.int64)))[0]
-    masses = np.tile(one.masses, config.replicas)
-    groups = np.repeat(np.arange(config.replicas), n_atoms)
-    drawn = maxwell_boltzmann(masses, config.temperature, groups, config.seed)
-    return drawn.reshape(config.replicas, n_atoms, 3)
