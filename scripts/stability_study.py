@@ -5,7 +5,8 @@
 DIR holds train.xyz, test_MD.xyz and isolated_atoms.xyz. A base model is run as it is (`default`),
 with its last layer solved for (`plain`), with the head that `finetune` ships (`best`), and trained
 on for as long as that took (`trained_on`; three learning rates, each with all of the time; both in
-processor time, on one thread where OMP_NUM_THREADS=1 says so). The
+processor time, on one thread where OMP_NUM_THREADS=1 says so); by `--variants` also with the last
+layer trained on observables (`stable`: StABlE at 500 K, from `plain`). The
 same test frames and velocities start all of them, in NVE, the replicas being molecules that do not
 see each other. What FOLDER holds already is taken, so that a study that was stopped goes on. Writes
 `stability_study.json`; a line of JSON for each base model and temperature as it goes.
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 from rmd17_bases import KINDS, Base, base_model
 from stability_summary import improvement_where_default_fails, row_of
+from stable_training import stable_trained
 from training_on import trained_on
 
 from fisher_mlip.allocator import keep_large_blocks
@@ -38,6 +40,8 @@ from fisher_mlip.products import read_json, whole_file, whole_folder, write_summ
 from fisher_mlip.train.metrics import errors
 
 VARIANTS = ("default", "plain", "best", "trained_on")
+ALL_VARIANTS = (*VARIANTS, "stable")
+STABLE_SETTINGS = {"stable_ps": 2.0, "iterations": 8, "replicas": 16}
 STUDY_KINDS = ("energy_200", "force_200", "energy_900", "force_900")
 Line = dict[str, Any]
 
@@ -54,6 +58,7 @@ class Study:
     replicas: int
     picoseconds: float
     timestep: float
+    variants: tuple[str, ...]
 
 
 def main() -> None:
@@ -81,7 +86,9 @@ def rows_of(study: Study, kind: str, seed: int) -> list[Line]:
     base = base_model(study.data, kind, seed, study.work / "bases")
     folder = study.work / "variants" / f"{kind}-{seed}"
     facts = {
-        name: variant(folder / name, make) for name, make in makers(base, folder, seed).items()
+        name: variant(folder / name, make)
+        for name, make in makers(base, folder, seed).items()
+        if name in study.variants
     }
     starts = study.work / "starts" / f"seed-{seed}.xyz"
     if not starts.is_file():
@@ -93,10 +100,10 @@ def rows_of(study: Study, kind: str, seed: int) -> list[Line]:
     for temperature in study.temperatures:
         config = run_config(study, starts, temperature, seed)
         place = study.work / "runs" / f"{kind}-{seed}-{temperature:g}K"
-        models = [folder / name / "exported" for name in VARIANTS]
+        models = [folder / name / "exported" for name in study.variants]
         start = time.monotonic()
         compared, _ = compare_models(
-            models, config, place, replicas=study.replicas, labels=VARIANTS
+            models, config, place, replicas=study.replicas, labels=study.variants
         )
         known = {"kind": kind, "seed": seed, "temperature_K": temperature}
         known |= {"load": round(os.getloadavg()[0], 2)}
@@ -147,6 +154,7 @@ def makers(base: Base, folder: Path, seed: int) -> dict[str, Callable[[], tuple[
         "plain": lambda: solved(plain),
         "best": lambda: solved(None),
         "trained_on": on,
+        "stable": lambda: stable_trained(base, plain, seed, **STABLE_SETTINGS),
     }
 
     def with_errors(make: Callable[[], tuple[Checkpoint, Line]]) -> tuple[Checkpoint, Line]:
@@ -202,6 +210,7 @@ def parse_options() -> tuple[Study, Path]:
     parser.add_argument("--replicas", type=int, default=32)
     parser.add_argument("--picoseconds", type=float, default=5.0, help="of each run")
     parser.add_argument("--timestep", type=float, default=1.0, help="fs")
+    parser.add_argument("--variants", nargs="+", default=VARIANTS, choices=ALL_VARIANTS)
     given = parser.parse_args()
     study = Study(
         given.data,
@@ -212,6 +221,7 @@ def parse_options() -> tuple[Study, Path]:
         given.replicas,
         given.picoseconds,
         given.timestep,
+        tuple(name for name in ALL_VARIANTS if name in given.variants),
     )
     return study, given.output
 

@@ -60,9 +60,14 @@ def _failure(one: CriterionResult | None) -> str:
     if one is None:
         return UNKNOWN
     if not np.isfinite(one.first_ps):
-        return f"never; at worst {number(one.worst)}"
+        return f"never{_worst(one)}"
     place = f" ({one.where})" if one.where else ""
-    return f"{number(one.first_ps)}{place}; at worst {number(one.worst)}"
+    return f"{number(one.first_ps)}{place}{_worst(one)}"
+
+
+def _worst(one: CriterionResult) -> str:
+    # What chance explains counts as nothing.
+    return "; never beyond chance" if one.worst == 0.0 else f"; at worst {number(one.worst)}"
 
 
 def _uncertainty(found: RunReport) -> str:

@@ -107,7 +107,7 @@ def plot_molecule_energy(report: Report, folder: Path) -> Plot | None:
     is_switched = draw_fans(path, shown, "E(t) − E(0) of a molecule / eV")
     caption = (
         "Energy of each molecule relative to its start: median, half of the molecules (dark), 90 % "
-        "(light), and the outermost ones (dotted). A conserved energy stays at zero."
+        "(light), and the outermost ones (dotted). A conserved energy stays level."
     )
     if is_switched:
         caption += " Logarithmic outside the grey band."

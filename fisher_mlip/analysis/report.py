@@ -13,7 +13,7 @@ from fisher_mlip.analysis.reading import read_run
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.segments import trajectory_notes
 from fisher_mlip.analysis.stability import Stability, find_breaks
-from fisher_mlip.analysis.temperature import Temperatures, temperatures
+from fisher_mlip.analysis.temperature import Temperatures, heating_of, temperatures
 from fisher_mlip.analysis.uncertainty import ForceUncertainty, force_uncertainty
 from fisher_mlip.analysis.verdict import Status, limits_of, status_of, verdict_of
 from fisher_mlip.errors import InputError
@@ -111,7 +111,8 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
             after_ps=run.rewound_ps,
         )
     stability = find_breaks(run, threshold=config.threshold, reference=config.reference)
-    status = status_of(run, drift, stability)
+    heating = heating_of(run)
+    status = status_of(run, drift, stability, heating)
     uncertainty, without_uncertainty = _uncertainty(run, config.uncertainty_frames)
     return RunReport(
         run,
@@ -124,7 +125,7 @@ def _analyze(run: Run, config: AnalysisConfig) -> RunReport:
         uncertainty,
         criteria_of(run, config),
         status,
-        verdict_of(run, status, drift, later, molecules, stability),
+        verdict_of(run, status, drift, later, molecules, stability, heating),
         limits_of(run, drift, stability),
         (*run.notes, *_rewind_notes(run), *_trajectory_notes(run), *without_uncertainty),
     )

@@ -97,6 +97,15 @@ def read_description(path: Path, ledger: str) -> Description:
     return Description(config, reference, summary, molecules, notes)
 
 
+# How a run ended, by the status in its summary.
+ENDINGS = {
+    "alarm": "by an alarm of its watch",
+    "interrupted": "before its last step: it was interrupted",
+    "unstable": "unstable: its energy ceased to be finite",
+    "failed": "by an error",
+}
+
+
 def check_rows(n_rows: int, path: Path, blown_up_ps: float | None) -> None:
     """Refuse fewer than 3 rows; of a run that ended itself as unstable one is enough.
 
@@ -116,7 +125,8 @@ def progress_notes(last: int, described: Description) -> list[str]:
             f"no {SUMMARY_NAME}: the run is still being written or was cut off; read to step {last}"
         )
     elif summary.get("status") not in (None, "finished"):
-        notes.append(f"the run says it is {summary['status']}")
+        ended = ENDINGS.get(str(summary["status"]), f"with status '{summary['status']}'")
+        notes.append(f"the run ended {ended}")
     if last + config.report_interval <= config.steps:
         notes.append(f"the ledger ends at step {last} of {config.steps}")
     return notes

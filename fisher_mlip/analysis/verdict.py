@@ -7,8 +7,9 @@ import numpy as np
 from fisher_mlip.analysis.energy import EnergyDrift, MoleculeDrift
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.stability import Stability
+from fisher_mlip.analysis.temperature import Heating
 
-Status = Literal["stable", "no break seen", "drifting", "unstable", "unchecked"]
+Status = Literal["stable", "no break seen", "heated", "drifting", "unstable", "unchecked"]
 
 # A run is called stable when it has shown, at 95 %, that a molecule lives this long, ...
 STABLE_LIFE_PS = 100.0
@@ -16,7 +17,9 @@ STABLE_LIFE_PS = 100.0
 STABLE_FRAMES = 100
 
 
-def status_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> Status:
+def status_of(
+    run: Run, drift: EnergyDrift, stability: Stability | None, heating: Heating | None
+) -> Status:
     """Judge a run.
 
     Returns:
@@ -24,7 +27,10 @@ def status_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> Stat
         LAMMPS lost its atoms;
         `drifting` when an NVE run
         moved its total energy, significantly, by more than the standard deviation of its kinetic
-        energy; `unchecked` when there were no bonds or no trajectory to look for breaks in;
+        energy;
+        `heated` when its temperature ended half above where it was started or is kept: the
+        potential gave that energy, whether or not a bond broke;
+        `unchecked` when there were no bonds or no trajectory to look for breaks in;
         `no break seen` when nothing broke in a run too short to say more (`is_long_enough`);
         `stable` otherwise.
     """
@@ -34,6 +40,8 @@ def status_of(run: Run, drift: EnergyDrift, stability: Stability | None) -> Stat
         return "unstable"
     if is_conserved(run) and drift.slope.excludes_zero and drift.over_std_kinetic > 1.0:
         return "drifting"
+    if heating is not None:
+        return "heated"
     if stability is None:
         return "unchecked"
     return "stable" if is_long_enough(stability) else "no break seen"
@@ -56,6 +64,7 @@ def verdict_of(
     later: EnergyDrift,
     molecules: MoleculeDrift | None,
     stability: Stability | None,
+    heating: Heating | None,
 ) -> str:
     """Say in one sentence what happened.
 
@@ -63,12 +72,18 @@ def verdict_of(
         run, status: what is judged, and how.
         drift, later: over all rows, and without the discarded start.
         molecules, stability: as far as they are known.
+        heating: of a run that heated.
     """
     parts = []
     if run.failure:
         parts.append(f"LAMMPS ended after {run.duration_ps:.4g} ps with '{run.failure}'")
     elif run.ledger.first_nonfinite_ps is not None:
         parts.append(f"the energy ceased to be finite at {run.ledger.first_nonfinite_ps:.4g} ps")
+    if heating is not None:
+        parts.append(
+            f"the temperature rose from {heating.start:.0f} K to {heating.end:.0f} K: the start "
+            "was far from what this model holds together, or it has a hole"
+        )
     parts += _alarms_in_words(run)
     parts.append(_bonds_in_words(run, stability))
     if status == "no break seen":

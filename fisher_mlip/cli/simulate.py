@@ -215,8 +215,9 @@ def simulate(
 
     Writes a run folder: trajectory, float64 ledger, checkpoints, summary. Ctrl-C stops it (exit
     code 130), with a checkpoint or, where there is noise, at the last regular one. A run whose
-    energy stops being finite ends with exit code 3, one that the watch stopped with 4. Alarms and
-    their frames stand in alarms.csv and alarm-*.xyz, what healed them in healing.csv and healed-*.
+    energy stops being finite ends with exit code 3, one that the watch stopped with 4. Alarms
+    stand in alarms.csv, their frames in alarm-STEP.xyz, what healed them in healing.csv and
+    healed-NNN.
 
     Example: fisher-mlip simulate model.pt --molecules 600 --steps 10000 --timestep 0.5 -o run
     """

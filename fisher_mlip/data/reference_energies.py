@@ -77,7 +77,10 @@ def fit_reference_energies(frames: Frames) -> ReferenceEnergies:
     solution, _, rank, _ = np.linalg.lstsq(counts.astype(np.float64), energies, rcond=1e-10)
     origin = f"composition fit over {len(labelled)} frames"
     if rank < len(elements):
-        origin += f" (rank {rank} of {len(elements)}: only sums of them are determined)"
+        origin += (
+            f" (rank {rank} of {len(elements)}: only sums of them are determined: better name "
+            "isolated atoms by --e0s)"
+        )
     values = {z: float(e0) for z, e0 in zip(elements, solution, strict=True)}
     return ReferenceEnergies(values, origin, fitted=True)
 

@@ -69,7 +69,11 @@ def build_operators() -> Path:
 
     def make(partial: Path) -> None:
         compiler = find_compiler()
-        print("fisher-mlip: compiling the fused operators, once: a minute or two", file=sys.stderr)
+        print(
+            "fisher-mlip: compiling the fused operators, once: a minute or two, on a busy machine "
+            "several times as long",
+            file=sys.stderr,
+        )
         _compile(partial, compiler, torch, folder.parent / LOG_NAME)
 
     build_once(folder, (LIBRARY_NAME,), make, "the fused operators")

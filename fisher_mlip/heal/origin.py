@@ -1,11 +1,12 @@
 """The finetuned folder that an artefact was exported from."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact
 from fisher_mlip.export.artefact import weights_hash
-from fisher_mlip.fisher.gram_file import GramFile
+from fisher_mlip.fisher.gram_file import GRAM_NAME, GramFile
 from fisher_mlip.fisher.update import load_finetune
 from fisher_mlip.model.checkpoint import Checkpoint, network_in
 from fisher_mlip.products import SUMMARY_NAME, read_json
@@ -16,7 +17,7 @@ def origin_of(artefact: Artefact, checkpoint: str) -> Path:
 
     Args:
         artefact: an exported model.
-        checkpoint: the folder; "": the one that the summary of the export names.
+        checkpoint: the folder; "": the one that the summary of the export names, or one beside.
 
     Raises:
         InputError: it is not known or not there, its weights are others than the artefact's, or
@@ -49,12 +50,27 @@ def load_origin(folder: Path) -> tuple[Checkpoint, GramFile]:
 
 
 def _named_by_export(artefact: Artefact) -> Path:
-    summary = artefact.path.parent / SUMMARY_NAME
+    """Return the finetune that the export names, or one beside the artefact that has its weights.
+
+    The name is as it was given to `export`: relative, perhaps, to another folder than this one.
+    """
+    folder = artefact.path.parent.resolve()
+    summary = folder / SUMMARY_NAME
     name = read_json(summary).get("checkpoint") if summary.is_file() else None
-    if not isinstance(name, str) or not Path(name).is_dir():
-        told = "none" if name is None else f"'{name}', which is not there"
-        raise InputError(
-            f"expected the finetuned checkpoint that '{artefact.path}' was exported from, found "
-            f"{told}: name it by --heal-checkpoint"
-        )
-    return Path(name)
+    named = [Path(name), folder.parent / name] if isinstance(name, str) else []
+    beside = sorted(path.parent for path in folder.parent.glob(f"*/{GRAM_NAME}"))
+    places = [place for place in named if (place / GRAM_NAME).is_file()]
+    for place in [*places, *beside]:
+        with suppress(InputError):
+            loaded, _ = load_origin(place)
+            if weights_hash(network_in(loaded, artefact.manifest.dtype)) == (
+                artefact.manifest.weights_hash
+            ):
+                return place
+    if places:
+        return places[0]
+    told = "none" if name is None else f"'{name}', which is not there"
+    raise InputError(
+        f"expected the finetuned checkpoint that '{artefact.path}' was exported from, found "
+        f"{told}: name it by --heal-checkpoint"
+    )

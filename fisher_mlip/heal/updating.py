@@ -107,12 +107,17 @@ class UpdatingHealer:
         ordered = in_turn(spread_out(kept[len(early) :]), spread_out(early))
         most = self._heal.max_labels - made
         error_of = partial(_force_error, checkpoint)
+        show_note(
+            f"heal: '{self._heal.calculator}' labels up to {min(most, len(ordered))} frames of the "
+            f"alarm at step {illness.alarms[0].step}"
+        )
         labels = make_labels(ordered, self._calculator, self._heal, most, error_of)
         for reason, count in Counter([*reasons, *labels.reasons]).items():
             show_note(f"heal: left out frames of the alarm, {count} for: {reason}")
         if not len(labels.frames):
             found = len(looks) + len(states)
             return Healed("", f"none of the {found} frames before the alarm could be labelled")
+        show_note(f"heal: solving again with {len(labels.frames)} labels, in a minute or so")
         solution = solve_for(checkpoint, gram, labels)
         if self._config.uncertainty_interval and not solution.checkpoint.config.sampled_heads:
             return Healed("", "the pretrained model fits best, and tells no uncertainty")

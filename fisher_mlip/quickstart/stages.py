@@ -183,7 +183,8 @@ def export(job: Quickstart) -> None:
                 with job.show.bar("certificate") as progress:
                     bind(artefact, certify(artefact, checkpoint=checkpoint, platform="CPU"))
                     progress(1.0)
-            write_summary(partial, {"target": "torchforce", "parity": parity.__dict__})
+            named = {"target": "torchforce", "checkpoint": name}
+            write_summary(partial, {**named, "parity": parity.__dict__})
 
 
 def simulate(job: Quickstart) -> None:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -83,6 +84,26 @@ def test_slope_that_was_put_in_comes_out(make_run: MakeRun, tmp_path: Path) -> N
     assert heated["drift_over_std_kinetic"] == pytest.approx(6.0, rel=0.2)
     assert calm["kinetic_energy_std_meV_per_atom"] == pytest.approx(1.0, rel=0.2)
     assert calm["total_energy_std_meV_per_atom"] == pytest.approx(0.2, rel=0.2)
+
+
+def heat(folder: Path, factor: float) -> None:
+    """Let the temperature of a run's ledger rise to so many times its start."""
+    path = folder / "ledger.csv"
+    header, *lines = path.read_text().splitlines()
+    place = next(k for k, name in enumerate(header.split(",")) if "Temperature (K)" in name)
+    rows = [line.split(",") for line in lines]
+    for row, times in zip(rows, np.linspace(1.0, factor, len(rows)), strict=True):
+        row[place] = str(float(row[place]) * times)
+    path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+
+
+@pytest.mark.parametrize(("factor", "is_heated"), [(2.6, True), (1.4, False)])
+def test_a_run_that_heats_is_told_so(make_run: MakeRun, factor: float, is_heated: bool) -> None:
+    path = make_run("hot")
+    heat(path, factor)
+    found = analyze_runs([path]).runs[0]
+    assert (found.status == "heated") == is_heated
+    assert ("the temperature rose from 30" in found.verdict) == is_heated
 
 
 def test_report_holds_pictures_verdicts_and_numbers(make_run: MakeRun, tmp_path: Path) -> None:

@@ -37,6 +37,23 @@ def test_the_export_names_it(poor: Poor) -> None:
     assert origin_of(poor.artefact, str(poor.checkpoint)) == poor.checkpoint
 
 
+@pytest.mark.parametrize("named", ["named", "unnamed", "renamed"])
+def test_it_is_found_beside_the_artefact(poor: Poor, tmp_path: Path, named: str) -> None:
+    """The name was relative to another folder, or there is none."""
+    shutil.copytree(poor.checkpoint, tmp_path / "fisher")
+    another = shutil.copytree(poor.checkpoint, tmp_path / "another")
+    (another / "gram.safetensors").write_bytes(b"torn")
+    (tmp_path / "exported").mkdir()
+    moved = Artefact(tmp_path / "exported" / "model.pt", poor.artefact.manifest)
+    if named != "unnamed":
+        name = "fisher" if named == "named" else "runs/gone"
+        write_summary(tmp_path / "exported", {"checkpoint": name})
+    assert origin_of(moved, "") == (tmp_path / "fisher").resolve()
+    shutil.rmtree(tmp_path / "fisher")
+    with pytest.raises(InputError, match="name it by --heal-checkpoint"):
+        origin_of(moved, "")
+
+
 def test_an_export_that_names_none_asks_for_it(poor: Poor, tmp_path: Path) -> None:
     moved = Artefact(tmp_path / "model.pt", poor.artefact.manifest)
     with pytest.raises(InputError, match="found none: name it by --heal-checkpoint"):
