@@ -163,13 +163,14 @@ def choose_route(
     on_device = on_gpu and has_torch and route != "python"
     kernel, why = choose_kernel(artefact, wanted, device="cuda" if on_device else "cpu")
     if route == "torchforce":
-        return "torchforce", kernel, f"TorchForce was asked for; {why}"
+        return "torchforce", kernel, f"route torchforce; {why}"
     if route == "python":
-        return "python", kernel, f"PythonForce was asked for; {why}"
+        return "python", kernel, f"route python; {why}"
     if kernel == "fused" and has_python and not on_device:
         return "python", kernel, why
     if has_torch:
-        return "torchforce", kernel, f"{why}; TorchForce runs the script"
+        script = "" if kernel == "fused" else "; TorchForce runs the script"
+        return "torchforce", kernel, why + script
     return "python", kernel, f"{why}; openmm-torch is not installed"
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from fisher_mlip.analysis.config import AnalysisConfig
 from fisher_mlip.analysis.criteria import CriterionResult, criteria_of
 from fisher_mlip.analysis.density import Density, density_of
@@ -148,13 +150,21 @@ def _trajectory_notes(run: Run) -> tuple[str, ...]:
 
 
 def _uncertainty(run: Run, n_frames: int) -> tuple[ForceUncertainty | None, tuple[str, ...]]:
-    """Return the uncertainty, or a note that says why there is none although it was asked for."""
+    """Return the uncertainty and a note of it, or why there is none although it was asked for."""
     if n_frames == 0:
         return None, ()
     try:
-        return force_uncertainty(run, n_frames), ()
+        found = force_uncertainty(run, n_frames)
     except InputError as error:
         return None, (f"no force uncertainty: {error}",)
+    if np.isnan(found.largest).all():
+        return found, ()
+    worst = int(np.nanargmax(found.largest))
+    return found, (
+        f"forces are uncertain by {1000.0 * np.median(found.median):.1f} meV/Å (median over atoms "
+        f"and frames), by {1000.0 * found.largest[worst]:.1f} at most, at "
+        f"{found.time_ps[worst]:.4g} ps",
+    )
 
 
 def run_labels(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:

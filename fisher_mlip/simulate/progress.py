@@ -21,7 +21,7 @@ def show_note(text: str) -> None:
 
 @contextmanager
 def shown_progress(label: str, done: int, steps: int) -> Iterator[Callable[[int, float], None]]:
-    """Yield a function of (step, ns/day) that moves a bar on standard error.
+    """Yield a function of (step, ns/day or 0) that moves a bar on standard error.
 
     Args:
         label: before the bar.
@@ -32,14 +32,15 @@ def shown_progress(label: str, done: int, steps: int) -> Iterator[Callable[[int,
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]:.3g} ns/day"),
+        TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True, highlight=False)) as progress:
-        task = progress.add_task(label, total=steps, completed=done, speed=0.0)
+        task = progress.add_task(label, total=steps, completed=done, speed="")
 
         def update(step: int, ns_per_day: float) -> None:
-            progress.update(task, completed=step, speed=ns_per_day)
+            speed = f"{ns_per_day:.3g} ns/day" if ns_per_day > 0.0 else ""
+            progress.update(task, completed=step, speed=speed)
 
         yield update
 
