@@ -114,12 +114,13 @@ def stable(
 ) -> None:
     """Train the head on averages of stable dynamics, where forces alone leave it unstable.
 
-    StABlE training (Raja et al. 2024) on a linear head: replicas run, rewound when they are lost; the
-    slopes of averages by theta are covariances with the head's features, -Cov(g, D) / kT; a
-    Gauss-Newton step goes toward the reference, held by the finetune's own normal equations. A
-    step keeps an effective part of the frames and the held-out force error; the iteration of the
-    longest stable time is kept. Experimental: on the models of ours that were tried (200 frames,
-    500 K) its steps did not lengthen stable times: where chi2 is near 1 there is nothing to learn.
+    StABlE training (Raja et al. 2024) on a linear head: replicas run, rewound when they are
+    lost; the slopes of averages by theta are covariances with the head's features, -Cov(g, D) /
+    kT; a Gauss-Newton step goes toward the reference, held by the finetune's own normal
+    equations. A step keeps an effective part of the frames and the held-out force error; the
+    iteration of the longest stable time is kept. Experimental: on the models of ours that were
+    tried (200 frames, 500 K) its steps did not lengthen stable times: where chi2 is near 1
+    there is nothing to learn.
 
     Example: fisher-mlip stable runs/fisher --reference frames.xyz --temperature 500 -o runs/stable
     """
