@@ -61,7 +61,7 @@ def finetune(
         typer.Option(
             min=0.0,
             help="Force components to a feature that are enough: beyond, atoms of large frames are "
-            "drawn; 0: all. Default: 8, or as before with --update.",
+            "drawn; 0: all. Default: 24, or as before with --update.",
         ),
     ] = None,
     ridge: Annotated[

@@ -14,8 +14,9 @@ from torch import Tensor
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.data.split import configuration
 
-# Force components to a feature beyond which more are not needed.
-ROWS_PER_FEATURE = 8.0
+# Force components to a feature beyond which more are not needed: with n of them the error of theta
+# adds 1/n to the squared force error. Fewer lose part of a head's gain (docs/README.md).
+ROWS_PER_FEATURE = 24.0
 # Of a frame at least.
 FEWEST_ATOMS = 8
 # Of those drawn, the part that is taken for its large forces.
