@@ -20,6 +20,9 @@ _MOST_FRAMES = 8
 _MOST_ATOMS = 10_000
 # A force that is half unknown moves atoms to where nothing is known.
 _DOUBTFUL = 0.5
+# Times the error of held-out frames: frames of such a box were not among the data.
+_FOREIGN = 5.0
+_HELD_OUT = "held_out_force_rmse_meV_A"
 
 
 def export_for_lammps(
@@ -59,7 +62,7 @@ def export_for_lammps(
             "parity": asdict(parity),
             "in_lammps": [found.as_dict() for found in tried],
             "why_not_in_lammps": why_not,
-            "in_the_box": _told_of(artefact, box),
+            "in_the_box": _told_of(artefact, loaded, box),
         }
         write_summary(partial, summary)
         names = sorted(path.name for path in partial.iterdir())
@@ -125,14 +128,24 @@ def _small(frames: "list[Frame]") -> "list[Frame]":
     return [frame for frame in frames if frame.n_atoms <= _MOST_ATOMS]
 
 
-def _told_of(artefact: "LammpsArtefact", box: "list[Frame]") -> dict[str, float] | None:
-    """Return medians over the atoms of the box: forces, and how unsure the model is of them."""
+def _told_of(
+    artefact: "LammpsArtefact", loaded: "Checkpoint", box: "list[Frame]"
+) -> dict[str, float | None] | None:
+    """Return medians over the atoms of the box, forces and how unsure the model is of them.
+
+    And the error of the forces that its finetune held out; None where it is not known.
+    """
     from fisher_mlip.lammps.check import forces_and_doubts
 
     if not box or not artefact.manifest.sampled_heads:
         return None
     forces, doubts = forces_and_doubts(artefact, box[0])
-    return {"median_force_eV_A": forces, "median_uncertainty_eV_A": doubts}
+    known = loaded.metrics.get(_HELD_OUT)
+    return {
+        "median_force_eV_A": forces,
+        "median_uncertainty_eV_A": doubts,
+        "held_out_force_rmse_eV_A": None if known is None else float(known) / 1000.0,
+    }
 
 
 def _few(frames: "list[Frame]") -> "list[Frame]":
@@ -164,6 +177,12 @@ def _print(summary: dict[str, Any], tried: "list[LammpsParity]", *, has_input: b
             console.print(
                 "warning: the model has seen nothing like this box, and will not hold it together: "
                 "train it on frames of the kind"
+            )
+        elif (known := found["held_out_force_rmse_eV_A"]) and doubt > _FOREIGN * known:
+            console.print(
+                f"warning: the model is {doubt / known:.0f} times as unsure here as it is wrong on "
+                f"its held-out frames ({known:.2g} eV/Å): no frames of the kind were among its "
+                "data, and it may not hold this box together"
             )
     if not has_input:
         console.print("no data file and no input: --system names what they are for")

@@ -114,6 +114,23 @@ def test_a_box_that_the_model_has_not_seen_is_told(
         assert ("the model has seen nothing like this box" in text) == is_told
 
 
+@pytest.mark.parametrize(("held_out", "is_told"), [(1e-9, True), (1e9, False)])
+def test_a_box_unlike_the_held_out_frames_is_told(
+    two_layers: Checkpoint, liquid: Frame, tmp_path: Path, held_out: float, is_told: bool
+) -> None:
+    box = tmp_path / "box.xyz"
+    write(box, Atoms(liquid.atomic_numbers, liquid.positions, cell=liquid.cell, pbc=True))
+    network = deepcopy(two_layers.network)
+    assert network.samples is not None
+    network.samples.theta_samples.mul_(1e-6)
+    metrics = {"held_out_force_rmse_meV_A": held_out}
+    save_checkpoint(tmp_path, replace(two_layers, network=network, metrics=metrics))
+    given = ("--target", "lammps", "--no-certify", "--system", box)
+    code, text = invoke("export", tmp_path, *given, "-o", tmp_path / "out")
+    assert code == 0, text
+    assert ("times as unsure here as it is wrong on its held-out frames" in text) == is_told
+
+
 def test_the_object_of_mliap(saved: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, text = invoke("export", saved, "--target", "mliap", "--molecules", 16, "-o", out)
