@@ -91,16 +91,36 @@ def whole_folder(
         refuse_existing(path, overwrite=overwrite)
         if path.is_dir() and not path.is_symlink():
             with locked_folder(path):
-                shutil.rmtree(path)
+                _swap(partial, path)
         else:
             path.unlink(missing_ok=True)
-        partial.replace(path)
+            partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _swap(new: Path, path: Path) -> None:
+    """Put a folder in the place of another; stopped at any point, one of the two is there whole."""
+    aside = path.with_name(f".{path.name}.old-{uuid.uuid4().hex[:8]}")
+    path.replace(aside)
+    try:
+        new.replace(path)
+    except BaseException:
+        aside.replace(path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def _sweep(path: Path) -> None:
-    """Remove what killed processes left of this folder; whoever is alive holds the lock of his."""
+    """Remove what killed processes left of this folder; whoever is alive holds the lock of his.
+
+    What was put aside and never replaced goes back.
+    """
+    for aside in path.parent.glob(f".{glob.escape(path.name)}.old-{'[0-9a-f]' * 8}"):
+        if path.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.replace(path)
     for left in path.parent.glob(f".{glob.escape(path.name)}-{'[0-9a-f]' * 8}"):
         if left.is_dir():
             with suppress(InputError, OSError), locked_folder(left):

@@ -262,3 +262,33 @@ def test_a_sibling_has_a_name_even_of_the_folder_one_is_in(
     assert sibling(Path("model"), "fisher") == Path("model-fisher")
     assert sibling(Path(), "fisher") == tmp_path / "base" / "inside-fisher"
     assert sibling(Path(".."), "fisher") == tmp_path / "base-fisher"
+
+
+def test_a_replacement_that_is_stopped_leaves_one_of_the_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the old folder is removed the new one is there; before that, the old one comes back."""
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "name").write_text("old")
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fisher_mlip.products.shutil.rmtree", stop)
+        with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True) as partial:
+            (partial / "name").write_text("new")
+    assert (path / "name").read_text() == "new"
+    with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True):
+        raise KeyboardInterrupt
+    assert [found.name for found in tmp_path.iterdir()] == ["out"]
+    # Killed between the two renames.
+    path.replace(tmp_path / ".out.old-0123abcd")
+    with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True):
+        raise KeyboardInterrupt
+    assert (path / "name").read_text() == "new"
+    with whole_folder(path, overwrite=True) as partial:
+        (partial / "name").write_text("newer")
+    assert (path / "name").read_text() == "newer"
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["out"]

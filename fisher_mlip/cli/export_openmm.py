@@ -102,6 +102,9 @@ def _print_parity(
         f"energies within {parity.energy_difference_per_atom:.1e} eV/atom ({dtype})"
     )
     if of_fused is not None:
-        console.print(f"fused operators: forces within {of_fused.force_difference:.1e} eV/Å")
+        console.print(
+            f"fused operators: forces within {of_fused.force_difference:.1e} eV/Å, energies within "
+            f"{of_fused.energy_difference_per_atom:.1e} eV/atom"
+        )
     else:
         console.print(f"no fused operators: {why_not}", markup=False)

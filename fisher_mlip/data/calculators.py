@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import yaml
+from ase.calculators.abc import GetPropertiesMixin
 
 from fisher_mlip.errors import InputError
 
@@ -74,6 +75,10 @@ def _imported(name: str) -> Any:
             f"expected a calculator {OPLS_NAME}, {TBLITE_NAME}, or module:Class, found '{name}'"
         )
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        kind = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise InputError(f"calculator '{name}' cannot be imported: {error}") from None
+    # A run folder may name it: nothing else is called in its name.
+    if not (isinstance(kind, type) and issubclass(kind, GetPropertiesMixin)):
+        raise InputError(f"expected a class of ASE calculators, found '{name}'")
+    return kind

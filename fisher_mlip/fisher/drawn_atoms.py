@@ -17,8 +17,10 @@ from fisher_mlip.data.split import configuration
 # Force components to a feature beyond which more are not needed: with n of them the error of theta
 # adds 1/n to the squared force error. Fewer lose part of a head's gain (docs/README.md).
 ROWS_PER_FEATURE = 24.0
-# Of a frame at least.
-FEWEST_ATOMS = 8
+# Of a frame at least: molecules are taken whole, and a box that is added later is not a handful.
+FEWEST_ATOMS = 32
+# Frames that judge need fewer: nothing is solved from them.
+PART_TO_JUDGE = 0.25
 # Of those drawn, the part that is taken for its large forces.
 PART_OF_LARGEST = 0.25
 

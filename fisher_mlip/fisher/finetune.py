@@ -11,7 +11,7 @@ import torch
 from fisher_mlip.config import DtypeName, HeadConfig, HeadKind
 from fisher_mlip.data.frames import FloatArray, Frames
 from fisher_mlip.errors import InputError
-from fisher_mlip.fisher.drawn_atoms import most_atoms_of
+from fisher_mlip.fisher.drawn_atoms import PART_TO_JUDGE, most_atoms_of
 from fisher_mlip.fisher.gram_file import (
     GRAM_NAME,
     GramFile,
@@ -89,7 +89,11 @@ def finetune(
     judging = judge_weights(network, held_out, elements)
     label_weights = options.label_weights or LabelWeights()
     require_labels(training, label_weights)
-    most_atoms = most_atoms_of(training, feature_count(network), options.rows_per_feature)
+    n_features, wanted = feature_count(network), options.rows_per_feature
+    most_atoms = (
+        most_atoms_of(training, n_features, wanted),
+        most_atoms_of(held_out, n_features, PART_TO_JUDGE * wanted),
+    )
     sums = [
         accumulate(
             network,
@@ -97,10 +101,13 @@ def finetune(
             elements,
             weights=frame_weights,
             virials=label_weights.virial > 0.0,
-            most_atoms=most_atoms,
+            most_atoms=most,
             advance=advance,
         )
-        for frames, frame_weights in ((training, weights), (held_out, judging))
+        for frames, frame_weights, most in (
+            (training, weights, most_atoms[0]),
+            (held_out, judging, most_atoms[1]),
+        )
     ]
     scans = make_scans(training) if options.look_outside else []
     along = scan_energies(network, scans, elements)
@@ -118,7 +125,8 @@ def finetune(
         scans=scans,
         dtype=dtype or config.dtype,
         label_weights=label_weights,
-        most_atoms=most_atoms,
+        most_atoms=most_atoms[0],
+        most_atoms_judging=most_atoms[1],
     )
     return _judged(solve_all(checkpoint, network, gram, along, options), checkpoint, held_out)
 

@@ -17,6 +17,7 @@ from fisher_mlip.config import DtypeName, HeadConfig
 from fisher_mlip.data.frames import FloatArray, Frame, Frames
 from fisher_mlip.data.split import configuration
 from fisher_mlip.errors import InputError
+from fisher_mlip.fisher.drawn_atoms import FEWEST_ATOMS
 from fisher_mlip.fisher.normal_equations import NormalEquations
 from fisher_mlip.fisher.outside.scan import Scan
 from fisher_mlip.fisher.outside.scan_store import scan_arrays, scans_of
@@ -51,7 +52,8 @@ class GramFile:
         scans: the ways out of the data that were looked at.
         dtype: that the features were differentiated in.
         label_weights: of energies and virials beside forces, that theta was solved with.
-        most_atoms: of a frame, whose forces were summed; None: all.
+        most_atoms: of a training frame, whose forces were summed; None: all.
+        most_atoms_judging: likewise of a frame that judges.
     """
 
     head: HeadConfig
@@ -68,6 +70,7 @@ class GramFile:
     dtype: DtypeName = "float32"
     label_weights: LabelWeights = field(default_factory=LabelWeights)
     most_atoms: int | None = None
+    most_atoms_judging: int | None = None
 
     @property
     def training_hash(self) -> str:
@@ -132,7 +135,7 @@ def save_gram(path: Path, content: GramFile) -> None:
         "scans": labels,
         "dtype": content.dtype,
         "label_weights": asdict(content.label_weights),
-        "most_atoms": content.most_atoms,
+        "most_atoms": [content.most_atoms, content.most_atoms_judging],
     }
     write_bytes(path, save(tensors, metadata={KEY: json.dumps(meta)}))
 
@@ -161,7 +164,7 @@ def load_gram(path: Path) -> GramFile:
             scans_of(tensors, meta["scans"]),
             meta["dtype"],
             LabelWeights(**meta["label_weights"]),
-            meta["most_atoms"],
+            *(_checked_atoms(most) for most in meta["most_atoms"]),
         )
         _require_sound(found)
         return found
@@ -191,6 +194,12 @@ def _require_sound(content: GramFile) -> None:
             whole = np.isfinite(sums.gram).all() and np.isfinite(sums.moment).all()
             if not (whole and all(np.isfinite(x) and x >= 0.0 for x in numbers)):
                 raise ValueError(f"sums of the {name} that are no sums of squares")
+
+
+def _checked_atoms(most: Any) -> int | None:
+    if most is not None and not (isinstance(most, int) and most >= FEWEST_ATOMS):
+        raise ValueError(f"'{most}' atoms of a frame")
+    return most
 
 
 def _numbers_of(sums: Sums) -> tuple[float, ...]:

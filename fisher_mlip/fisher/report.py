@@ -107,13 +107,17 @@ def sentences(solution: Solution) -> list[str]:
 
 def _drawn(solution: Solution) -> list[str]:
     """Return how many forces were summed, where not all were."""
-    most, forces = solution.gram.most_atoms, solution.gram.training.forces
-    if most is None:
-        return []
-    return [
-        f"forces of {most} atoms of each larger frame: {forces.count} of {forces.components:.0f} "
-        "components (--rows-per-feature 0: all)"
+    gram = solution.gram
+    parts = [
+        f"{what}: forces of {most} atoms of each larger frame, {sums.forces.count} of "
+        f"{sums.forces.components:.0f} components"
+        for what, most, sums in (
+            ("solved from", gram.most_atoms, gram.training),
+            ("judged by", gram.most_atoms_judging, gram.held_out),
+        )
+        if most is not None
     ]
+    return [f"{'; '.join(parts)} (--rows-per-feature 0: all)"] if parts else []
 
 
 def _pressure_sentences(solution: Solution) -> list[str]:

@@ -111,6 +111,7 @@ class Solution:
             "frames": self.gram.training.n_frames,
             "force_components": self.gram.training.forces.count,
             "most_atoms_of_a_frame": self.gram.most_atoms,
+            "most_atoms_of_a_judging_frame": self.gram.most_atoms_judging,
             "held_out_weight": judges.weight / judges.components,
             **({} if errors is None else {"held_out_base": errors[0], "held_out": errors[1]}),
             **({} if pressures is None else {"held_out_pressures": pressures}),

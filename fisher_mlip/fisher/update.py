@@ -123,7 +123,7 @@ def _judged_by(
         elements,
         weights=judge_weights(network, judging, elements),
         virials=gram.held_out.virials.count > 0,
-        most_atoms=gram.most_atoms,
+        most_atoms=gram.most_atoms_judging,
     )
     held_out = gram.held_out + change
     return replace(gram, held_out=held_out, held_out_frames=gram.held_out_frames + hashes)

@@ -1,9 +1,9 @@
 """What a run keeps of itself as JSON: where it came from, and how far it is."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fisher_mlip.config import Config, SimulateConfig, parse_config
 from fisher_mlip.products import read_json, sha256_of_file
@@ -18,6 +18,16 @@ FREE_BOUNDS = (
     *("bond_deviation", "intermolecular_distance", "largest_force", "temperature_ratio"),
     *("energy_change", "equipartition", "rdf_error", "uncertainty"),
 )
+
+
+def _plain(name: str) -> str:
+    if name in (".", "..") or name != Path(name).name:
+        raise ValueError(f"expected a plain name in the run folder, found '{name}'")
+    return name
+
+
+# A file or folder of the run folder itself: what is named here may be deleted, or loaded.
+PlainName = Annotated[str, AfterValidator(_plain)]
 
 
 class JsonRecord(Config):
@@ -42,9 +52,9 @@ class Segment(Config):
         model: folder in the run folder of the healed model that made it; "": the run's own.
     """
 
-    file: str
+    file: PlainName
     first_step: int = Field(ge=0)
-    model: str = ""
+    model: PlainName = ""
 
 
 class CheckpointRecord(JsonRecord):

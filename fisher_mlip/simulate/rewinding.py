@@ -20,7 +20,7 @@ from fisher_mlip.config import Config, SimulateConfig
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import read_json, whole_file, write_json
 from fisher_mlip.simulate.folder import RunFolder
-from fisher_mlip.simulate.records import JsonRecord
+from fisher_mlip.simulate.records import JsonRecord, PlainName
 
 # Good states before the margin that are kept, so that a rewind that helps nothing can go further.
 KEPT = 3
@@ -39,7 +39,7 @@ class Rewind(Config):
     criterion: str
     alarm_step: int
     step: int
-    model: str = ""
+    model: PlainName = ""
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,13 @@ def test_failing_on_every_frame_is_refused(frames: Frames) -> None:
         ),
         (lambda: build_calculator("no.such:Thing", {}), "cannot be imported: No module named"),
         (lambda: build_calculator("ase:Thing", {}), "cannot be imported"),
-        (lambda: build_calculator("fractions:Fraction", {"x": 1}), "does not take {'x': 1}"),
+        (
+            lambda: build_calculator("ase.calculators.singlepoint:SinglePointCalculator", {"x": 1}),
+            "does not take {'x': 1}",
+        ),
+        # Neither is called.
+        (lambda: build_calculator("os:abort", {}), "expected a class of ASE calculators"),
+        (lambda: build_calculator("fractions:Fraction", {}), "expected a class of ASE calculators"),
         (lambda: parse_options(["sigma"]), "expected an option key=value, found 'sigma'"),
         (lambda: parse_options(["sigma=["]), "expected a YAML value in option"),
     ],

@@ -34,7 +34,15 @@ def frames() -> Frames:
     return Frames(tuple(frame_of(n, k) for k, n in enumerate((24, 5, 20, 24))), ZEROS, "noise")
 
 
-def test_as_many_atoms_as_the_features_want(frames: Frames) -> None:
+def test_molecules_are_whole_however_many_there_are(frames: Frames) -> None:
+    assert most_atoms_of(frames, 1, 1.0) is None
+    assert most_atoms_of(Frames(frames.frames * 100, ZEROS, "noise"), 1, 1.0) is None
+
+
+def test_as_many_atoms_as_the_features_want(
+    frames: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fisher_mlip.fisher.drawn_atoms.FEWEST_ATOMS", 8)
     assert most_atoms_of(frames, 10, 0.0) is None
     assert most_atoms_of(frames, 73, 3.0) is None  # 73 atoms there are
     most = most_atoms_of(frames, 50, 3.0)

@@ -220,6 +220,11 @@ def test_start_frames_count_by_their_content(short: MakeConfig, tmp_path: Path) 
     [
         ("checkpoint.json", {}, "'step' in .*checkpoint.json': field required"),
         ("checkpoint.json", {"step": 2, "segments": []}, "'segments' in .*checkpoint.json'"),
+        (
+            "checkpoint.json",
+            {"step": 2, "segments": [{"file": "../victim.dcd", "first_step": 0}]},
+            "expected a plain name in the run folder, found '../victim.dcd'",
+        ),
         ("reference.json", {}, "in .*reference.json': field required"),
         ("summary.json", {}, "expected a key 'status' in .*summary.json', found no keys"),
     ],
