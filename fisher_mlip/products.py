@@ -77,11 +77,11 @@ def whole_folder(
         InputError: `path` exists with something in it and `overwrite` is not set, or another
             process is running in it; or it is a file.
     """
+    _sweep(path)
     refuse_existing(path, overwrite=overwrite, inputs=inputs)
     if path.exists() and not path.is_dir():
         raise InputError(f"expected a folder as output, found the file '{path}'")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
     partial = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     partial.mkdir()
     try:

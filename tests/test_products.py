@@ -270,7 +270,7 @@ def test_a_replacement_that_is_stopped_leaves_one_of_the_two(
     """While the old folder is removed the new one is there; before that, the old one comes back."""
     path = tmp_path / "out"
     path.mkdir()
-    (path / "name").write_text("old")
+    (path / SUMMARY_NAME).write_text("old")
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -278,8 +278,8 @@ def test_a_replacement_that_is_stopped_leaves_one_of_the_two(
     with monkeypatch.context() as patch:
         patch.setattr("fisher_mlip.products.shutil.rmtree", stop)
         with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True) as partial:
-            (partial / "name").write_text("new")
-    assert (path / "name").read_text() == "new"
+            (partial / SUMMARY_NAME).write_text("new")
+    assert (path / SUMMARY_NAME).read_text() == "new"
     with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True):
         raise KeyboardInterrupt
     assert [found.name for found in tmp_path.iterdir()] == ["out"]
@@ -287,8 +287,8 @@ def test_a_replacement_that_is_stopped_leaves_one_of_the_two(
     path.replace(tmp_path / ".out.old-0123abcd")
     with pytest.raises(KeyboardInterrupt), whole_folder(path, overwrite=True):
         raise KeyboardInterrupt
-    assert (path / "name").read_text() == "new"
+    assert (path / SUMMARY_NAME).read_text() == "new"
     with whole_folder(path, overwrite=True) as partial:
-        (partial / "name").write_text("newer")
-    assert (path / "name").read_text() == "newer"
+        (partial / SUMMARY_NAME).write_text("newer")
+    assert (path / SUMMARY_NAME).read_text() == "newer"
     assert sorted(found.name for found in tmp_path.iterdir()) == ["out"]
