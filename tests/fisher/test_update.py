@@ -105,7 +105,7 @@ def test_the_same_atoms_of_a_frame_are_taken_out_as_were_added(
     few = replace(PLAIN, rows_per_feature=1e-6)
     whole = solved(base, truth, range(9), few)
     forces = whole.gram.training.forces
-    assert whole.gram.most_atoms == 8
+    assert whole.gram.most_atoms == whole.gram.most_atoms_judging == 8
     assert forces.count == 9 * 8 * 3 < forces.components
     folder = saved(tmp_path, whole)
     found = update(*load_finetune(folder), truth.subset(range(5, 9)), "remove", options=PLAIN)
