@@ -158,8 +158,8 @@ def _print(summary: dict[str, Any], tried: "list[LammpsParity]", *, has_input: b
     parity = summary["parity"]
     console.print(
         f"parity on {parity['frames']} frames: forces within {parity['force_difference']:.1e} "
-        f"eV/Å ({summary['dtype']}; allowed: {parity['tolerance']:g} of the largest force, "
-        f"{parity['largest_force']:.3g})"
+        f"eV/Å ({summary['dtype']}; {parity['relative']:.1e} of a frame's largest force, "
+        f"{parity['tolerance']:g} allowed)"
     )
     for found in tried:
         console.print(
