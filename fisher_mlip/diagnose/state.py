@@ -16,6 +16,7 @@ from fisher_mlip.products import sha256_of_file
 from fisher_mlip.simulate.checkpoints import read_state, state_cell
 from fisher_mlip.simulate.engine import build_simulation
 from fisher_mlip.simulate.folder import RunFolder, read_description
+from fisher_mlip.simulate.healing import artefact_in_use
 from fisher_mlip.simulate.integrators import momentum_groups, starts_half_a_step_back
 from fisher_mlip.simulate.records import Reference
 from fisher_mlip.simulate.systems import MolecularSystem
@@ -32,7 +33,7 @@ class StartState:
 
     Attributes:
         config: of the run.
-        artefact: its model.
+        artefact: its model; at the checkpoint of a healed run the healed one that it goes on with.
         molecular: the atoms at their positions, (n_atoms, 3), Å.
         velocities: (n_atoms, 3), nm/ps, at the time of the positions.
         step: of the run.
@@ -82,7 +83,7 @@ def _at_start(place: RunFolder, config: SimulateConfig, artefact: Artefact) -> S
 
 
 def _at_checkpoint(place: RunFolder, config: SimulateConfig, artefact: Artefact) -> StartState:
-    state = read_state(place)
+    artefact, state = artefact_in_use(place, artefact), read_state(place)
     described = read_description(place, state_cell(state))
     positions = np.array(state.getPositions(asNumpy=True).value_in_unit(unit.angstrom))
     molecular = replace(described, positions=positions)
