@@ -7,7 +7,7 @@ import mdtraj
 import numpy as np
 from mdtraj.formats import DCDTrajectoryFile
 
-from fisher_mlip.analysis.lammps_trajectory import dump_start, lammps_chunks
+from fisher_mlip.analysis.lammps_trajectory import dump_length, dump_start, lammps_chunks
 from fisher_mlip.analysis.quiet import without_c_output
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.segments import segments_of
@@ -77,6 +77,17 @@ def iterate_chunks(
             raise InputError(
                 f"expected a DCD of {topology.n_atoms} atoms at '{path}', found: {reason}"
             ) from None
+
+
+def count_frames(run: Run) -> int:
+    """Return how many frames `iterate_chunks` yields, without reading them.
+
+    Raises:
+        InputError: as `segments_of`.
+    """
+    if run.dump is not None:
+        return dump_length(run)
+    return sum(segment.n_frames for segment in segments_of(run))
 
 
 def distances(chunk: "mdtraj.Trajectory", pairs: IntArray) -> FloatArray:

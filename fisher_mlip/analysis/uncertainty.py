@@ -1,6 +1,6 @@
 """Uncertainty along a trajectory, from the sampled heads of the model that made each frame."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from ase.data import atomic_numbers
 
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.segments import Segment, segments_of
-from fisher_mlip.analysis.trajectory import iterate_chunks
+from fisher_mlip.analysis.trajectory import count_frames, iterate_chunks
 from fisher_mlip.data.frames import FloatArray, Frame, IntArray
 from fisher_mlip.errors import InputError
 from fisher_mlip.export import Artefact, load_artefact
@@ -172,14 +172,15 @@ def _atoms(run: Run) -> IntArray:
 
 def _chosen_frames(
     run: Run, atoms: IntArray, n_frames: int
-) -> list[tuple[float, FloatArray, FloatArray | None]]:
-    """Return (time in ps, positions in nm, box in nm or None) of evenly spaced frames."""
-    found: list[tuple[float, FloatArray, FloatArray | None]] = []
+) -> Iterator[tuple[float, FloatArray, FloatArray | None]]:
+    """Yield (time in ps, positions in nm, box in nm or None) of evenly spaced frames.
+
+    They are chosen by number: no more than a chunk of the trajectory is in memory.
+    """
+    total, first = count_frames(run), 0
+    chosen = np.unique(np.linspace(0, total - 1, min(n_frames, total)).astype(int))
     for times, chunk in iterate_chunks(run):
-        for k, time in enumerate(times):
-            box = None if chunk.unitcell_vectors is None else chunk.unitcell_vectors[k]
-            found.append((float(time), chunk.xyz[k, atoms], box))
-    if not found:
-        return []
-    chosen = np.unique(np.linspace(0, len(found) - 1, min(n_frames, len(found))).astype(int))
-    return [found[k] for k in chosen]
+        boxes = chunk.unitcell_vectors
+        for k in chosen[(chosen >= first) & (chosen < first + len(times))] - first:
+            yield float(times[k]), chunk.xyz[k, atoms], None if boxes is None else boxes[k]
+        first += len(times)
