@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 from openmm import unit
-from openmm.app import PDBFile
 
 from fisher_mlip.config import SimulateConfig, read_config
 from fisher_mlip.data.frames import FloatArray
@@ -15,7 +14,7 @@ from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.products import sha256_of_file
 from fisher_mlip.simulate.checkpoints import read_state, state_cell
 from fisher_mlip.simulate.engine import build_simulation
-from fisher_mlip.simulate.folder import RunFolder, read_description
+from fisher_mlip.simulate.folder import RunFolder, first_system, read_description
 from fisher_mlip.simulate.healing import artefact_in_use
 from fisher_mlip.simulate.integrators import momentum_groups, starts_half_a_step_back
 from fisher_mlip.simulate.records import Reference
@@ -57,7 +56,8 @@ def read_start(path: Path, at: At) -> StartState:
         at: which state.
 
     Raises:
-        InputError: no such run, one in LAMMPS, or a model that is gone or is another one by now.
+        InputError: no such run, one in LAMMPS, or a model that is gone or is another one by now, or
+            a file that is damaged.
     """
     place = RunFolder(path)
     if not place.record.exists():
@@ -72,10 +72,7 @@ def read_start(path: Path, at: At) -> StartState:
 
 
 def _at_start(place: RunFolder, config: SimulateConfig, artefact: Artefact) -> StartState:
-    described = read_description(place)
-    pdb = PDBFile(str(place.topology))
-    positions = np.array(pdb.getPositions(asNumpy=True).value_in_unit(unit.angstrom))
-    molecular = replace(described, positions=positions)
+    molecular = first_system(place)
     groups = momentum_groups(molecular, config)
     groups = molecular.isolated_groups if groups is None else groups
     velocities = maxwell_boltzmann(molecular.masses, config.temperature, groups, config.seed)
