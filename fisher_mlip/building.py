@@ -40,12 +40,15 @@ def find_compiler() -> list[str]:
     """Return the command of a C++ compiler, in words: $CXX, or the first that is there.
 
     Raises:
-        BuildError: there is none.
+        BuildError: there is none, or $CXX is no command.
     """
     wanted = os.environ.get("CXX", "")
     candidates = (wanted,) if wanted else COMPILERS
     for command in candidates:
-        words = shlex.split(command)
+        try:
+            words = shlex.split(command)
+        except ValueError as failure:
+            raise BuildError(f"expected a command in CXX, found '{command}': {failure}") from None
         if words and shutil.which(words[0]):
             return words
     raise BuildError(

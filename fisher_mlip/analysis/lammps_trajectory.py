@@ -48,6 +48,12 @@ def lammps_chunks(run: Run, topology: "mdtraj.Topology", size: int) -> Iterator[
                 yield times, _with_cell(chunk, is_periodic)
 
 
+def dump_length(run: Run) -> int:
+    """Return how many frames of a dump count."""
+    ranges = [read_index(part.path).counted(part) for part in _parts(run)]
+    return sum(end - begin for begin, end in ranges)
+
+
 def dump_start(run: Run) -> "mdtraj.Trajectory":
     """Return the first frame of a dump with a topology of its own, a residue a molecule.
 

@@ -163,8 +163,13 @@ def _uncertainty(run: Run, n_frames: int) -> tuple[ForceUncertainty | None, tupl
     return found, (
         f"forces are uncertain by {1000.0 * np.median(found.median):.1f} meV/Å (median over atoms "
         f"and frames), by {1000.0 * found.largest[worst]:.1f} at most, at "
-        f"{found.time_ps[worst]:.4g} ps",
+        f"{found.time_ps[worst]:.4g} ps{_by_healed(found)}",
     )
+
+
+def _by_healed(found: ForceUncertainty) -> str:
+    names = ", ".join(f"'{model}'" for model in found.healed)
+    return f"; frames after a healing are judged by the healed model ({names})" if names else ""
 
 
 def run_labels(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:

@@ -92,9 +92,20 @@ def read_description(path: Path, ledger: str) -> Description:
         raise InputError(f"expected a run folder holding {missing[0]} at '{path}', found none")
     config = read_config(path / "config.yaml", SimulateConfig)
     reference = read_reference(path / "reference.json")
-    summary = read_json(path / SUMMARY_NAME) if (path / SUMMARY_NAME).is_file() else {}
+    summary = _summary(path / SUMMARY_NAME)
     molecules, notes = _molecules(path, reference)
     return Description(config, reference, summary, molecules, notes)
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    """Read what a run wrote at its end; nothing where it has not ended."""
+    summary = read_json(path) if path.is_file() else {}
+    step = summary.get("first_nonfinite_step")
+    if step is not None and type(step) is not int:
+        raise InputError(
+            f"expected a step as 'first_nonfinite_step' in '{path}', found {step!r:.40}"
+        )
+    return summary
 
 
 # How a run ended, by the status in its summary.
@@ -154,7 +165,9 @@ def read_reference(path: Path) -> Reference:
         n_molecules = int(content["n_molecules"])
     except (TypeError, ValueError) as error:
         raise InputError(f"expected integer indices in '{path}', found: {error}") from None
-    symbols = tuple(content["symbols"])
+    symbols = content["symbols"]
+    if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
+        raise InputError(f"expected a list of elements as 'symbols' in '{path}', found others")
     n_atoms = len(symbols)
     is_outside = ((bonds < 0) | (bonds >= n_atoms)).any()
     if molecule_index.shape != (n_atoms,) or is_outside:
@@ -164,7 +177,7 @@ def read_reference(path: Path) -> Reference:
     provenance = {
         key: value for key, value in content.items() if not isinstance(value, list | dict)
     }
-    return Reference(symbols, molecule_index, n_molecules, bonds, provenance)
+    return Reference(tuple(symbols), molecule_index, n_molecules, bonds, provenance)
 
 
 def _ledger(table: Table, blown_up_ps: float | None) -> Ledger:

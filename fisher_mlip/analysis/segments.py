@@ -22,12 +22,14 @@ class Segment:
         first_frame: frames of the run before it; frame k is step (k + 1) `trajectory_interval`.
         n_recorded: frames that it must hold.
         is_last: whether it may hold more of them.
+        model: folder in the run folder of the healed model that made it; "": the run's own.
     """
 
     path: Path
     first_frame: int
     n_recorded: int
     is_last: bool
+    model: str = ""
 
     @property
     def n_frames(self) -> int:
@@ -96,12 +98,12 @@ def dcd_size(path: Path) -> tuple[int, int]:
 
 def _recorded(run: Run, record: Path) -> list[Segment]:
     content, interval = CheckpointRecord.read(record), run.config.trajectory_interval
-    names = [entry.file for entry in content.segments]
-    steps = [*(entry.first_step for entry in content.segments), content.step]
+    entries, last = content.segments, content.segments[-1].file
+    steps = [*(entry.first_step for entry in entries), content.step]
     starts = [step // interval for step in steps]
     return [
-        Segment(run.path / name, start, max(0, end - start), name == names[-1])
-        for name, start, end in zip(names, starts[:-1], starts[1:], strict=True)
+        Segment(run.path / entry.file, start, max(0, end - start), entry.file == last, entry.model)
+        for entry, start, end in zip(entries, starts[:-1], starts[1:], strict=True)
     ]
 
 

@@ -1,5 +1,6 @@
 """The trajectory of a run, in chunks over all its segments, read by mdtraj."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import mdtraj
 import numpy as np
 from mdtraj.formats import DCDTrajectoryFile
 
-from fisher_mlip.analysis.lammps_trajectory import dump_start, lammps_chunks
+from fisher_mlip.analysis.lammps_trajectory import dump_length, dump_start, lammps_chunks
 from fisher_mlip.analysis.quiet import without_c_output
 from fisher_mlip.analysis.run import Run
 from fisher_mlip.analysis.segments import segments_of
 from fisher_mlip.data.frames import FloatArray, IntArray
 from fisher_mlip.errors import InputError
+from fisher_mlip.simulate.folder import PDB_FAILURES, no_pdb
 
 ANGSTROM_PER_NM = 10.0
 _ATOM_FRAMES_PER_CHUNK = 2_000_000
@@ -26,14 +28,14 @@ def start_frame(run: Run) -> "mdtraj.Trajectory":
     """Return the topology with the positions that the run started from.
 
     Raises:
-        InputError: there is none, or it is of another system.
+        InputError: there is none, or it is damaged or of another system.
     """
     if run.is_foreign:
         return dump_start(run)
     pdb = run.path / "topology.pdb"
     if not pdb.is_file():
         raise InputError(f"expected a file '{pdb}', found none")
-    frame = mdtraj.load_pdb(str(pdb), standard_names=False)[0]
+    frame = _first_model(pdb)
     if frame.n_atoms != run.reference.n_atoms:
         raise InputError(
             f"expected {run.reference.n_atoms} atoms in '{pdb}', found {frame.n_atoms}"
@@ -79,6 +81,17 @@ def iterate_chunks(
             ) from None
 
 
+def count_frames(run: Run) -> int:
+    """Return how many frames `iterate_chunks` yields, without reading them.
+
+    Raises:
+        InputError: as `segments_of`.
+    """
+    if run.dump is not None:
+        return dump_length(run)
+    return sum(segment.n_frames for segment in segments_of(run))
+
+
 def distances(chunk: "mdtraj.Trajectory", pairs: IntArray) -> FloatArray:
     """Return pair distances, minimum image where the frames have a cell.
 
@@ -93,6 +106,17 @@ def distances(chunk: "mdtraj.Trajectory", pairs: IntArray) -> FloatArray:
     with np.errstate(all="ignore"):
         lengths = mdtraj.compute_distances(chunk, pairs, periodic=is_periodic)
         return np.asarray(lengths, dtype=np.float64) * ANGSTROM_PER_NM
+
+
+def _first_model(pdb: Path) -> "mdtraj.Trajectory":
+    with warnings.catch_warnings():
+        # mdtraj leaves a file open that it cannot read; it is closed with the failure.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            return mdtraj.load_pdb(str(pdb), standard_names=False)[0]
+        except PDB_FAILURES as failure:
+            refusal = no_pdb(pdb, failure)
+    raise refusal
 
 
 def _chunks(segment: Path, topology: "mdtraj.Topology", size: int) -> Iterator["mdtraj.Trajectory"]:

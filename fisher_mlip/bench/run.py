@@ -13,6 +13,7 @@ from fisher_mlip.config import SimulateConfig
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import SUMMARY_NAME, whole_folder, write_summary
 from fisher_mlip.simulate.folder import RunFolder
+from fisher_mlip.simulate.healing import healed_models
 from fisher_mlip.simulate.settings import merged_config, refuse_idle
 
 
@@ -21,7 +22,7 @@ def bench_config(given: dict[str, Any], file: Path | None) -> SimulateConfig:
 
     Args:
         given: values by key; None means not given. The model may be a run folder, whose own
-            configuration is meant then.
+            configuration is meant then, with the healed model that it goes on with.
         file: YAML; None for none.
 
     Raises:
@@ -34,7 +35,9 @@ def bench_config(given: dict[str, Any], file: Path | None) -> SimulateConfig:
             raise InputError(
                 f"expected a run folder or a configuration, found both: '{model}' and '{file}'"
             )
-        given, file = given | {"model": None}, RunFolder(Path(model)).config
+        folder = RunFolder(Path(model))
+        healed = [str(folder.path / name) for name in healed_models(folder)]
+        given, file = given | {"model": healed[-1] if healed else None}, folder.config
     config = merged_config(given, file, None)
     refuse_idle(given, config)
     return config

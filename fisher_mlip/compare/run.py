@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from fisher_mlip.analysis import AnalysisConfig
 from fisher_mlip.analysis.report import run_labels
 from fisher_mlip.compare.comparison import Comparison, compare_runs, is_run, run_folders
 from fisher_mlip.compare.plan import model_labels, plan_runs, write_starts
 from fisher_mlip.compare.report import fill_comparison
 from fisher_mlip.compare.running import make_runs
-from fisher_mlip.config import SimulateConfig, write_yaml
+from fisher_mlip.config import SimulateConfig, read_yaml, write_yaml
 from fisher_mlip.errors import InputError
 from fisher_mlip.products import locked_folder
 
@@ -107,7 +105,7 @@ def _claim(folder: Path, content: dict[str, dict[str, str]], *, overwrite: bool)
     """Make the folder of a comparison, or see that it is one of the same models or runs."""
     record = folder / RECORD_NAME
     if record.is_file():
-        if not overwrite and yaml.safe_load(record.read_text(encoding="utf-8")) != content:
+        if not overwrite and read_yaml(record) != content:
             raise InputError(
                 f"output '{folder}' holds another comparison: name another one, or pass "
                 "--overwrite to replace the report of runs"

@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 from openmm import unit
-from openmm.app import PDBFile
 
 from fisher_mlip.config import SimulateConfig, read_config
 from fisher_mlip.data.frames import FloatArray
@@ -15,7 +14,8 @@ from fisher_mlip.export import Artefact, load_artefact
 from fisher_mlip.products import sha256_of_file
 from fisher_mlip.simulate.checkpoints import read_state, state_cell
 from fisher_mlip.simulate.engine import build_simulation
-from fisher_mlip.simulate.folder import RunFolder, read_description
+from fisher_mlip.simulate.folder import RunFolder, first_system, read_description
+from fisher_mlip.simulate.healing import artefact_in_use
 from fisher_mlip.simulate.integrators import momentum_groups, starts_half_a_step_back
 from fisher_mlip.simulate.records import Reference
 from fisher_mlip.simulate.systems import MolecularSystem
@@ -32,7 +32,7 @@ class StartState:
 
     Attributes:
         config: of the run.
-        artefact: its model.
+        artefact: its model; at the checkpoint of a healed run the healed one that it goes on with.
         molecular: the atoms at their positions, (n_atoms, 3), Å.
         velocities: (n_atoms, 3), nm/ps, at the time of the positions.
         step: of the run.
@@ -56,7 +56,8 @@ def read_start(path: Path, at: At) -> StartState:
         at: which state.
 
     Raises:
-        InputError: no such run, one in LAMMPS, or a model that is gone or is another one by now.
+        InputError: no such run, one in LAMMPS, or a model that is gone or is another one by now, or
+            a file that is damaged.
     """
     place = RunFolder(path)
     if not place.record.exists():
@@ -71,10 +72,7 @@ def read_start(path: Path, at: At) -> StartState:
 
 
 def _at_start(place: RunFolder, config: SimulateConfig, artefact: Artefact) -> StartState:
-    described = read_description(place)
-    pdb = PDBFile(str(place.topology))
-    positions = np.array(pdb.getPositions(asNumpy=True).value_in_unit(unit.angstrom))
-    molecular = replace(described, positions=positions)
+    molecular = first_system(place)
     groups = momentum_groups(molecular, config)
     groups = molecular.isolated_groups if groups is None else groups
     velocities = maxwell_boltzmann(molecular.masses, config.temperature, groups, config.seed)
@@ -82,7 +80,7 @@ def _at_start(place: RunFolder, config: SimulateConfig, artefact: Artefact) -> S
 
 
 def _at_checkpoint(place: RunFolder, config: SimulateConfig, artefact: Artefact) -> StartState:
-    state = read_state(place)
+    artefact, state = artefact_in_use(place, artefact), read_state(place)
     described = read_description(place, state_cell(state))
     positions = np.array(state.getPositions(asNumpy=True).value_in_unit(unit.angstrom))
     molecular = replace(described, positions=positions)

@@ -27,6 +27,8 @@ from fisher_mlip.simulate.systems import MolecularSystem
 
 # Widest numbers that fit a PDB column, Å.
 PDB_LIMIT = 9999.0
+# What OpenMM and mdtraj raise at a PDB file that was torn anywhere.
+PDB_FAILURES = (OSError, ValueError, IndexError, KeyError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -202,9 +204,11 @@ def first_system(folder: RunFolder) -> MolecularSystem:
     """
     molecular = read_description(folder)
     try:
-        found = PDBFile(str(folder.topology)).getPositions(asNumpy=True)
-    except (OSError, ValueError, IndexError, KeyError) as failure:
-        raise InputError(f"expected a PDB file '{folder.topology}', found: {failure}") from None
+        # OpenMM leaves a file open that it cannot read.
+        with folder.topology.open(encoding="utf-8") as handle:
+            found = PDBFile(handle).getPositions(asNumpy=True)
+    except PDB_FAILURES as failure:
+        raise no_pdb(folder.topology, failure) from None
     positions = np.array(found.value_in_unit(unit.angstrom))
     if positions.shape != molecular.positions.shape:
         raise InputError(
@@ -212,6 +216,12 @@ def first_system(folder: RunFolder) -> MolecularSystem:
             f"{len(positions)}"
         )
     return replace(molecular, positions=positions)
+
+
+def no_pdb(path: Path, failure: Exception) -> InputError:
+    """Return what is told of a file that is no PDB file, or one that was torn."""
+    lines = str(failure).splitlines() or ["a torn file"]
+    return InputError(f"expected a PDB file '{path}', found: {lines[0].strip()}")
 
 
 def write_pdb(path: Path, topology: Topology, positions: FloatArray, remark: str = "") -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from openmm.app import Topology
@@ -41,12 +42,16 @@ class RadialReference:
         """Read an .npz.
 
         Raises:
-            InputError: it is missing, no .npz, or holds other arrays.
+            InputError: it is missing, damaged, no .npz, or holds other arrays or ones that are not
+                finite.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with path.open("rb") as handle:
+                content = np.load(handle, allow_pickle=False)
+                if isinstance(content, np.ndarray):
+                    raise ValueError("an array alone, as in an .npy")
                 arrays = {name: np.asarray(content[name], dtype=np.float64) for name in content}
-        except (OSError, ValueError, EOFError) as failure:
+        except (OSError, ValueError, EOFError, BadZipFile) as failure:
             raise InputError(f"expected an .npz in '{path}', found: {failure}") from None
         edges = arrays.pop("edges", np.zeros(0))
         fits = edges.ndim == 1 and len(edges) > 1 and (np.diff(edges) > 0.0).all()
@@ -54,6 +59,12 @@ class RadialReference:
             raise InputError(
                 f"expected rising 'edges' (n + 1) in Å and g(r) (n) by pair of elements in '{path}'"
                 f", found {sorted(arrays) or 'nothing'}"
+            )
+        # An error that is NaN is never too large: the criterion would be off without a word.
+        wrong = [name for name, values in arrays.items() if not np.isfinite(values).all()]
+        if wrong or not np.isfinite(edges).all():
+            raise InputError(
+                f"expected finite numbers in '{path}', found others in {(wrong or ['edges'])[0]}"
             )
         return cls(edges, arrays)
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from fisher_mlip.analysis import Run
-from fisher_mlip.analysis.trajectory import iterate_chunks
+from fisher_mlip.analysis.trajectory import count_frames, iterate_chunks
 from fisher_mlip.config import SimulateConfig
 from fisher_mlip.data.frames import FloatArray
 from fisher_mlip.units import FS_PER_PS, KCAL_PER_MOL_PER_EV
@@ -190,6 +190,7 @@ def frames_of(run: Run) -> tuple[FloatArray, FloatArray]:
     """Return the steps and the positions, (n_frames, n_atoms, 3), Å, of the frames that count."""
     chunks = list(iterate_chunks(run))
     times = np.concatenate([times for times, _ in chunks])
+    assert count_frames(run) == len(times)
     positions = np.concatenate([chunk.xyz for _, chunk in chunks])
     return 1000.0 * times / TIMESTEP, 10.0 * positions
 

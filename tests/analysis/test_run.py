@@ -111,6 +111,8 @@ def test_not_a_folder_and_too_few_rows(make_run: MakeRun, tmp_path: Path) -> Non
         ("molecule_index", ["a"], "integer indices"),
         ("molecule_index", [-1, *[m for m in range(8) for _ in range(3)][1:]], "molecules 0 to 7"),
         ("n_molecules", "eight", "integer indices"),
+        ("symbols", 5, "a list of elements as 'symbols'"),
+        ("symbols", [8, 1, 1] * 8, "a list of elements as 'symbols'"),
     ],
 )
 def test_a_reference_that_does_not_fit_is_refused(
@@ -124,6 +126,22 @@ def test_a_reference_that_does_not_fit_is_refused(
     (folder / "reference.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=words):
         read_run(folder)
+
+
+def test_a_step_that_is_none_is_refused(make_run: MakeRun) -> None:
+    folder = make_run()
+    (folder / "summary.json").write_text(json.dumps({"first_nonfinite_step": "early"}))
+    with pytest.raises(InputError, match=r"a step as 'first_nonfinite_step' in .* found 'early'"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.501, 0.51, 0.52])
+def test_a_torn_topology_is_refused(make_run: MakeRun, part: float) -> None:
+    folder = make_run()
+    text = (folder / "topology.pdb").read_text()
+    (folder / "topology.pdb").write_text(text[: int(part * len(text))])
+    with pytest.raises(InputError, match=r"expected (a PDB file|24 atoms in) '.*', found"):
+        analyze_runs([folder])
 
 
 def test_molecule_energies_of_another_count_are_refused(make_run: MakeRun) -> None:

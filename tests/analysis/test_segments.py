@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from fisher_mlip.analysis import read_run
 from fisher_mlip.analysis.segments import trajectory_notes
-from fisher_mlip.analysis.trajectory import iterate_chunks
+from fisher_mlip.analysis.trajectory import count_frames, iterate_chunks
 from fisher_mlip.cli.app import app
 from fisher_mlip.errors import InputError
 
@@ -18,7 +18,9 @@ MakeRun = Callable[..., Path]
 
 def frames_of(folder: Path) -> list[int]:
     """Return which frames of the run are read, counted from 1 by their times."""
-    times = [time for chunk, _ in iterate_chunks(read_run(folder)) for time in chunk]
+    run = read_run(folder)
+    times = [time for chunk, _ in iterate_chunks(run) for time in chunk]
+    assert count_frames(run) == len(times)
     return [round(time / 0.1) for time in times]
 
 

@@ -176,6 +176,15 @@ def test_known_differences_of_runs_are_found(tmp_path: Path) -> None:
     assert against.survival.p_value == 0.5
 
 
+@pytest.mark.parametrize("content", [b"runs: {", b"runs: \xff"])
+def test_a_damaged_record_is_told(tmp_path: Path, content: bytes) -> None:
+    runs = [write_run(tmp_path / name, RunRecipe(molecules=2)) for name in ("a", "b")]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "compare.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"expected YAML in '.*compare\.yaml', found"):
+        compare_folders(runs, tmp_path / "out")
+
+
 def test_observables_are_compared_with_a_reference(tmp_path: Path) -> None:
     calm = write_replicas(tmp_path / "calm", 1.0, {})
     longer = write_replicas(tmp_path / "longer", 1.0, {k: {0: 0, 1: 0} for k in range(4)})

@@ -1,6 +1,7 @@
 """A real run whose step is too long, diagnosed from its folder."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,15 @@ def test_the_start_is_that_of_the_run(too_long: Path) -> None:
     last = (too_long / "ledger.csv").read_text().splitlines()[-1].split(",")
     kinetic = 0.5 * (later.molecular.masses[:, None] * later.velocities**2).sum()
     assert kinetic == pytest.approx(float(last[3]), rel=1e-6)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.4, 0.5, 0.6])
+def test_a_torn_topology_is_refused(too_long: Path, tmp_path: Path, part: float) -> None:
+    run = shutil.copytree(too_long, tmp_path / "run")
+    text = (run / "topology.pdb").read_text()
+    (run / "topology.pdb").write_text(text[: int(part * len(text))])
+    with pytest.raises(InputError, match=r"expected (a PDB file|6 atoms in) '.*', found"):
+        read_start(run, "start")
 
 
 def test_what_cannot_be_run_again_is_refused(too_long: Path, tmp_path: Path) -> None:

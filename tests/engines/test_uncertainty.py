@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import mdtraj
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fisher_mlip.analysis import AnalysisConfig, analyze_runs
+from fisher_mlip.analysis import AnalysisConfig, analyze_runs, read_run, uncertainty
 from fisher_mlip.analysis.summary import summarize_run
 from fisher_mlip.cli.app import app
 from fisher_mlip.config import SimulateConfig
@@ -61,6 +63,30 @@ def test_is_that_of_the_eager_model(run: Path, fitted_checkpoint: Checkpoint) ->
         assert found.largest[k] == pytest.approx(expected.max(), rel=1e-6)
         assert found.largest[k] != pytest.approx(1.001 * expected.max(), rel=1e-6)
     assert len(summarize_run(report.runs[0])["force_uncertainty_median_meV_A"]) == 2
+
+
+def test_frames_that_are_not_chosen_are_not_kept(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long trajectory does not fit into memory."""
+    real, kept = uncertainty.iterate_chunks, []
+
+    class Noted:
+        def __init__(self, xyz: FloatArray) -> None:
+            self._xyz = xyz
+
+        def __getitem__(self, key: Any) -> FloatArray:
+            kept.append(key[0])
+            return self._xyz[key]
+
+    def noted(*arguments: Any) -> Any:
+        for times, chunk in real(*arguments):
+            yield times, SimpleNamespace(xyz=Noted(chunk.xyz), unitcell_vectors=None)
+
+    monkeypatch.setattr(uncertainty, "iterate_chunks", noted)
+    found = uncertainty.force_uncertainty(read_run(run), 2)
+    np.testing.assert_allclose(found.time_ps, [0.005, 0.02])
+    assert kept == [0, 3]
 
 
 def check_said(run: Path, output: Path, words: str) -> None:

@@ -90,3 +90,24 @@ def test_what_does_not_fit_is_told() -> None:
         RadialError(diatomics(2), reference)
     with pytest.raises(InputError, match="with a cell each"):
         radial_reference(diatomics(2), np.zeros((0, 4, 3)), np.zeros((0, 3, 3)))
+
+
+def test_a_file_that_is_no_reference_is_refused(tmp_path: Path) -> None:
+    """Torn, an array alone, or with a NaN, which no bound would ever catch."""
+    whole, path = tmp_path / "whole.npz", tmp_path / "rdf.npz"
+    edges, ones = np.linspace(0, 6, 7), np.ones(6)
+    RadialReference(edges, {"C-C": ones}).write(whole)
+    path.write_bytes(whole.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"expected an \.npz in"):
+        RadialReference.read(path)
+    with path.open("wb") as handle:
+        np.save(handle, ones)
+    with pytest.raises(InputError, match=r"expected an \.npz in"):
+        RadialReference.read(path)
+    RadialReference(edges, {"C-C": ones, "C-O": np.where(edges[1:] > 3.0, np.nan, 1.0)}).write(path)
+    with pytest.raises(InputError, match=r"expected finite numbers in .* found others in C-O"):
+        RadialReference.read(path)
+    RadialReference(np.append(edges[:-1], np.inf), {"C-C": ones}).write(path)
+    with pytest.raises(InputError, match=r"expected finite numbers in .* found others in edges"):
+        RadialReference.read(path)
+    assert RadialReference.read(whole).functions.keys() == {"C-C"}
