@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -138,32 +137,6 @@ def test_forces_on_a_gpu_are_the_eager_models(
     check_same(found, expected, tolerance)
     with pytest.raises(AssertionError):
         check_same((found[0], 1.01 * found[1]), expected, tolerance)
-
-
-@pytest.mark.parametrize("platform", ["Reference", pytest.param("CUDA", marks=NO_GPU)])
-@pytest.mark.parametrize("kernel", ["torchscript", "fused"])
-def test_independent_molecules_do_not_see_each_other(
-    fused: Artefact, checkpoint: Checkpoint, route: Route, kernel: KernelName, platform: str
-) -> None:
-    frame = frames()[0]
-    topology = topology_of(frame)
-    atoms, first = list(topology.atoms()), 11
-    for one, other in pairwise(atoms):
-        if other.index != first:
-            topology.addBond(one, other)
-    built = make_force(
-        fused, topology, route=route, kernel=kernel, platform=platform, independent_molecules=True
-    )
-    found = read(context_of(built, frame, platform))
-    parts = [
-        eager(checkpoint, fused, Frame(frame.atomic_numbers[part], frame.positions[part]))
-        for part in (slice(first), slice(first, None))
-    ]
-    expected = sum(energy for energy, _ in parts), np.concatenate([forces for _, forces in parts])
-    tolerance = FORCE_TOLERANCE[fused.manifest.dtype]
-    check_same(found, expected, tolerance)
-    with pytest.raises(AssertionError):
-        check_same(found, eager(checkpoint, fused, frame), tolerance)
 
 
 def test_python_route_runs_the_script_where_there_are_no_operators(
