@@ -1,4 +1,4 @@
-"""Molecules that do not see each other, in the real OpenMM: each as the eager model alone has it."""
+"""Molecules that do not see each other, in the real OpenMM: each as the eager model has it."""
 
 from itertools import pairwise
 
