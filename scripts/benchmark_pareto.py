@@ -139,7 +139,8 @@ def draw(points: list[Line], path: Path) -> None:
                 label = names[who] + ("" if filled else ", without head")
                 face = color if filled else "none"
                 axes.scatter(x, y, marker=marker, color=color, facecolors=face, label=label)
-        axes.set(xlim=(0.0, None), ylim=(0.0, None))
+        # A factor of a hundred between them: an even axis would put half of them on one line.
+        axes.set(xscale="log", ylim=(0.0, None))
         axes.set(xlabel="µs per atom and step, 2 cores", ylabel="test force MAE / (meV/Å)")
         axes.legend()
 
