@@ -81,9 +81,9 @@ def verdict_of(
         parts.append(f"the energy ceased to be finite at {run.ledger.first_nonfinite_ps:.4g} ps")
     if heating is not None:
         parts.append(
-            f"the temperature rose from {heating.start:.0f} K to {heating.end:.0f} K: the start had "
-            "that energy in it (hotter frames, or ones that this model does not hold together), or "
-            "the model has a hole"
+            f"the temperature rose from {heating.start:.0f} K to {heating.end:.0f} K: the start "
+            "had that energy in it (hotter frames, or ones that this model does not hold "
+            "together), or the model has a hole"
         )
     parts += _alarms_in_words(run)
     parts.append(_bonds_in_words(run, stability))
