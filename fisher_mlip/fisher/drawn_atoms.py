@@ -59,6 +59,19 @@ def most_atoms_of(frames: Frames, n_features: int, rows_per_feature: float) -> i
     return low if low < sizes.max() else None
 
 
+def enough_atoms(
+    training: Frames, held_out: Frames, n_features: int, rows_per_feature: float
+) -> tuple[int | None, int | None]:
+    """Return how many atoms of a frame to solve from, and to judge by; None for all of them.
+
+    Args: as `most_atoms_of`.
+    """
+    return (
+        most_atoms_of(training, n_features, rows_per_feature),
+        most_atoms_of(held_out, n_features, PART_TO_JUDGE * rows_per_feature),
+    )
+
+
 def drawn_atoms(frames: Frames, most: int | None) -> DrawnAtoms:
     """Return the atoms of a batch of frames, the same ones for the same frame each time.
 

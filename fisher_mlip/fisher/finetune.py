@@ -11,7 +11,7 @@ import torch
 from fisher_mlip.config import DtypeName, HeadConfig, HeadKind
 from fisher_mlip.data.frames import FloatArray, Frames
 from fisher_mlip.errors import InputError
-from fisher_mlip.fisher.drawn_atoms import PART_TO_JUDGE, most_atoms_of
+from fisher_mlip.fisher.drawn_atoms import enough_atoms
 from fisher_mlip.fisher.gram_file import (
     GRAM_NAME,
     GramFile,
@@ -89,11 +89,7 @@ def finetune(
     judging = judge_weights(network, held_out, elements)
     label_weights = options.label_weights or LabelWeights()
     require_labels(training, label_weights)
-    n_features, wanted = feature_count(network), options.rows_per_feature
-    most_atoms = (
-        most_atoms_of(training, n_features, wanted),
-        most_atoms_of(held_out, n_features, PART_TO_JUDGE * wanted),
-    )
+    most_atoms = enough_atoms(training, held_out, feature_count(network), options.rows_per_feature)
     sums = [
         accumulate(
             network,
@@ -104,9 +100,8 @@ def finetune(
             most_atoms=most,
             advance=advance,
         )
-        for frames, frame_weights, most in (
-            (training, weights, most_atoms[0]),
-            (held_out, judging, most_atoms[1]),
+        for frames, frame_weights, most in zip(
+            (training, held_out), (weights, judging), most_atoms, strict=True
         )
     ]
     scans = make_scans(training) if options.look_outside else []
