@@ -45,7 +45,12 @@ from fisher_mlip.fisher.selection import (
 )
 from fisher_mlip.fisher.solution import Options, Solution
 from fisher_mlip.fisher.solve import LabelWeights, fitted_offsets
-from fisher_mlip.model.checkpoint import Checkpoint, save_checkpoint, torch_dtype
+from fisher_mlip.model.checkpoint import (
+    Checkpoint,
+    CheckpointConfig,
+    save_checkpoint,
+    torch_dtype,
+)
 from fisher_mlip.model.network import EquivariantNetwork
 from fisher_mlip.train.metrics import ForceEnergyErrors, errors
 
@@ -86,24 +91,11 @@ def finetune(
     network = base_network(checkpoint, device, dtype)
     head = largest_head(options, checkpoint)
     attach_head(network, head, config.model, training, elements)
-    judging = judge_weights(network, held_out, elements)
     label_weights = options.label_weights or LabelWeights()
     require_labels(training, label_weights)
     most_atoms = enough_atoms(training, held_out, feature_count(network), options.rows_per_feature)
-    sums = [
-        accumulate(
-            network,
-            replace(frames, reference_energies=config.reference_energies),
-            elements,
-            weights=frame_weights,
-            virials=label_weights.virial > 0.0,
-            most_atoms=most,
-            advance=advance,
-        )
-        for frames, frame_weights, most in zip(
-            (training, held_out), (weights, judging), most_atoms, strict=True
-        )
-    ]
+    parts, virials = (training, held_out), label_weights.virial > 0.0
+    sums = _sums(network, config, parts, weights, most_atoms, virials=virials, advance=advance)
     scans = make_scans(training) if options.look_outside else []
     along = scan_energies(network, scans, elements)
     gram = GramFile(
@@ -124,6 +116,32 @@ def finetune(
         most_atoms_judging=most_atoms[1],
     )
     return _judged(solve_all(checkpoint, network, gram, along, options), checkpoint, held_out)
+
+
+def _sums(
+    network: EquivariantNetwork,
+    config: CheckpointConfig,
+    parts: tuple[Frames, Frames],
+    weights: FloatArray | None,
+    most_atoms: tuple[int | None, int | None],
+    *,
+    virials: bool,
+    advance: Callable[[int], object],
+) -> list[NormalEquations]:
+    """Return the sums of the training frames and of those that judge."""
+    judging = judge_weights(network, parts[1], config.elements)
+    return [
+        accumulate(
+            network,
+            replace(frames, reference_energies=config.reference_energies),
+            config.elements,
+            weights=own,
+            virials=virials,
+            most_atoms=most,
+            advance=advance,
+        )
+        for frames, own, most in zip(parts, (weights, judging), most_atoms, strict=True)
+    ]
 
 
 def _judged(solution: Solution, base: Checkpoint, held_out: Frames) -> Solution:
