@@ -18,6 +18,12 @@ from openmm_plugin.watch import read_alarms
 
 MINIMUM_ROWS = 3
 _DENSITY = "Density (g/mL)"
+# How a run ended that did not come to its last step, by the status in its summary.
+ENDINGS = {
+    "alarm": "by an alarm of its watch",
+    "interrupted": "before its last step: it was interrupted",
+    "unstable": "unstable: its energy ceased to be finite",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,15 +112,6 @@ def _summary(path: Path) -> dict[str, Any]:
             f"expected a step as 'first_nonfinite_step' in '{path}', found {step!r:.40}"
         )
     return summary
-
-
-# How a run ended, by the status in its summary.
-ENDINGS = {
-    "alarm": "by an alarm of its watch",
-    "interrupted": "before its last step: it was interrupted",
-    "unstable": "unstable: its energy ceased to be finite",
-    "failed": "by an error",
-}
 
 
 def check_rows(n_rows: int, path: Path, blown_up_ps: float | None) -> None:

@@ -22,7 +22,6 @@ _MOST_ATOMS = 10_000
 _DOUBTFUL = 0.5
 # Times the error of held-out frames: frames of such a box were not among the data.
 _FOREIGN = 5.0
-_HELD_OUT = "held_out_force_rmse_meV_A"
 
 
 def export_for_lammps(
@@ -135,16 +134,16 @@ def _told_of(
 
     And the error of the forces that its finetune held out; None where it is not known.
     """
+    from fisher_mlip.heal.theory import held_out_error
     from fisher_mlip.lammps.check import forces_and_doubts
 
     if not box or not artefact.manifest.sampled_heads:
         return None
     forces, doubts = forces_and_doubts(artefact, box[0])
-    known = loaded.metrics.get(_HELD_OUT)
     return {
         "median_force_eV_A": forces,
         "median_uncertainty_eV_A": doubts,
-        "held_out_force_rmse_eV_A": None if known is None else float(known) / 1000.0,
+        "held_out_force_rmse_eV_A": held_out_error(loaded),
     }
 
 

@@ -72,7 +72,7 @@ def enough_atoms(
     )
 
 
-def drawn_atoms(frames: Frames, most: int | None) -> DrawnAtoms:
+def drawn_atoms(frames: Frames, most: int) -> DrawnAtoms:
     """Return the atoms of a batch of frames, the same ones for the same frame each time.
 
     A quarter of those drawn are the ones with the largest forces: where atoms come too close, few
@@ -81,7 +81,7 @@ def drawn_atoms(frames: Frames, most: int | None) -> DrawnAtoms:
 
     Args:
         frames: with forces.
-        most: atoms of a frame; None for all.
+        most: atoms of a frame.
 
     Source:
         stratified sampling with a certainty stratum (Cochran, Sampling Techniques, 1977, ch. 5).
@@ -98,10 +98,10 @@ def drawn_atoms(frames: Frames, most: int | None) -> DrawnAtoms:
 
 
 def _of_frame(
-    frame: Frame, most: int | None
+    frame: Frame, most: int
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], FloatArray]:
     n = frame.n_atoms
-    if most is None or n <= most or frame.forces is None:
+    if n <= most or frame.forces is None:
         return np.arange(n), np.ones(n)
     seed = int.from_bytes(hashlib.sha256(configuration(frame)).digest()[:8], "little")
     order = np.random.default_rng(seed).permutation(n)

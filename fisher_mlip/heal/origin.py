@@ -23,7 +23,11 @@ def origin_of(artefact: Artefact, checkpoint: str) -> Path:
         InputError: it is not known or not there, its weights are others than the artefact's, or
             nothing can be added to its normal equations.
     """
-    folder = Path(checkpoint) if checkpoint else _named_by_export(artefact)
+    return _checked(artefact, Path(checkpoint)) if checkpoint else _found(artefact)
+
+
+def _checked(artefact: Artefact, folder: Path) -> Path:
+    """Return a finetuned folder whose weights are the artefact's."""
     loaded, _ = load_origin(folder)
     found = weights_hash(network_in(loaded, artefact.manifest.dtype))
     if found != artefact.manifest.weights_hash:
@@ -49,7 +53,7 @@ def load_origin(folder: Path) -> tuple[Checkpoint, GramFile]:
     return checkpoint, gram
 
 
-def _named_by_export(artefact: Artefact) -> Path:
+def _found(artefact: Artefact) -> Path:
     """Return the finetune that the export names, or one beside the artefact that has its weights.
 
     The name is as it was given to `export`: relative, perhaps, to another folder than this one.
@@ -62,13 +66,9 @@ def _named_by_export(artefact: Artefact) -> Path:
     places = [place for place in named if (place / GRAM_NAME).is_file()]
     for place in [*places, *beside]:
         with suppress(InputError):
-            loaded, _ = load_origin(place)
-            if weights_hash(network_in(loaded, artefact.manifest.dtype)) == (
-                artefact.manifest.weights_hash
-            ):
-                return place
+            return _checked(artefact, place)
     if places:
-        return places[0]
+        return _checked(artefact, places[0])
     told = "none" if name is None else f"'{name}', which is not there"
     raise InputError(
         f"expected the finetuned checkpoint that '{artefact.path}' was exported from, found "
